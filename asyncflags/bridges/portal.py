@@ -1,0 +1,162 @@
+"""Entering a loop from a thread: one event loop in a daemon thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import concurrent.futures
+import os
+import sys
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, Self, TypeVar
+
+from asyncflags.bridges._forks import refuse_in_child
+from asyncflags.bridges._loop_thread import Job, LoopThread
+from asyncflags.errors import BridgeClosed
+
+T = TypeVar("T")
+
+# A lock that is waited for without end cannot be interrupted by Ctrl-C on Windows.
+_LONGEST_WAIT = None if os.name == "posix" else 0.1
+
+
+class Portal:
+    """An event loop in its own daemon thread, for callers that have none.
+
+    The loop is uvloop's where that is installed, and starts on the first call. Any thread may call.
+
+    Args:
+        name: The name of the thread.
+        grace: Seconds an interrupted caller, or the interpreter's exit, waits for cancelled work to
+            clean up; 0 does not wait.
+    """
+
+    def __init__(self, name: str = "asyncflags-portal", *, grace: float = 2.0) -> None:
+        self._owner = os.getpid()
+        self._grace = grace
+        self._thread = LoopThread(name, grace)
+        # The thread does not know the portal, so a portal that was forgotten ends its loop.
+        weakref.finalize(self, self._thread.forget).atexit = False
+
+    def start(self) -> None:
+        """Start the loop now rather than on the first call; a second time does nothing.
+
+        Raises:
+            BridgeClosed: The portal is closed.
+            BridgeError: The portal belongs to the parent of this forked process.
+        """
+        refuse_in_child("Portal", self._owner)
+        self._thread.start()
+
+    def call(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``await function()`` on the portal's loop, block until it ends and return its result.
+
+        The coroutine sees the caller's context variables. A ``KeyboardInterrupt``, or anything else
+        raised in the waiting thread, cancels the coroutine and waits *grace* seconds for its clean-up.
+
+        Raises:
+            RuntimeError: Called from the portal's own loop, which would wait for itself.
+            BridgeClosed: The portal is closed, or was closed meanwhile.
+            BridgeError: The portal belongs to the parent of this forked process.
+            concurrent.futures.CancelledError: The coroutine ended as cancelled.
+        """
+        job = self._launch("call()", function)
+        try:
+            return _result(job.future)
+        except concurrent.futures.CancelledError:
+            if job.future.cancelled() and self._thread.closed:
+                raise BridgeClosed("The portal was closed while the call was running.") from None
+            raise
+        except BaseException:
+            # Not the coroutine's own error but one of this thread, such as Ctrl-C, if it still runs.
+            if not job.future.done():
+                job.future.cancel()
+                job.ended.wait(self._grace)
+            raise
+        finally:
+            # The future holds the error, and the error's traceback this frame.
+            del job
+
+    def start_soon(self, function: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Run ``await function()`` on the portal's loop and return the future of its outcome at once.
+
+        ``Future.cancel()`` cancels the coroutine too, and leaves it to clean up by itself.
+
+        Raises:
+            BridgeClosed: The portal is closed.
+            BridgeError: The portal belongs to the parent of this forked process.
+        """
+        return self._launch(None, function).future
+
+    def close(self) -> None:
+        """Take no more calls, cancel what still runs, wait for it, and end the loop and its thread.
+
+        A second time does nothing, or waits for the first one to end.
+
+        Raises:
+            RuntimeError: Called from the portal's own loop, which would wait for itself.
+            BridgeError: The portal belongs to the parent of this forked process.
+        """
+        self._refuse("close()")
+        self._thread.stop()
+        self._thread.join(None)
+
+    def _launch(self, blocking: str | None, function: Callable[[], Coroutine[Any, Any, T]]) -> Job[T]:
+        self._refuse(blocking)
+        job = Job(function)
+        self._thread.post(job.begin)
+        return job
+
+    def _refuse(self, blocking: str | None) -> None:
+        refuse_in_child("Portal", self._owner)
+        if blocking is not None and self._thread.is_current():
+            raise RuntimeError(
+                f"{blocking} was called from the portal's own loop, which would wait for itself for ever. "
+                "Await the coroutine there instead."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def refuse_running_loop(sync_name: str, async_name: str) -> None:
+    """Raise where a blocking call would stop the event loop of its own thread.
+
+    A cell of an IPython kernel runs inside the kernel's loop and may block it, as any long cell does.
+
+    Args:
+        sync_name: The blocking call, as the caller spells it, without parentheses.
+        async_name: The asynchronous counterpart that the message recommends, without parentheses.
+
+    Raises:
+        RuntimeError: A loop is running in this thread.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if not _in_kernel():
+        raise RuntimeError(
+            f"{sync_name}() was called in a thread whose event loop is running, and would block it. "
+            f"Use `await {async_name}(...)` there, or call {sync_name}() in another thread."
+        )
+
+
+def _in_kernel() -> bool:
+    find = getattr(builtins, "get_ipython", None)
+    if find is None and "IPython" in sys.modules:
+        find = getattr(sys.modules["IPython"], "get_ipython", None)
+    return find is not None and getattr(find(), "kernel", None) is not None
+
+
+def _result(future: concurrent.futures.Future[T]) -> T:
+    try:
+        while not future.done() and _LONGEST_WAIT is not None:
+            concurrent.futures.wait((future,), timeout=_LONGEST_WAIT)
+        return future.result()
+    finally:
+        del future
