@@ -1,0 +1,117 @@
+"""Where a body goes: the `Sink` protocol and the sinks that are not files.
+
+A sink is a blocking object. The engine calls it on its disk bridge, one call at a time and in order, so
+a sink needs no lock and may take its time. Nothing that was written counts before `publish`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import BinaryIO
+
+from asyncflags._storage.trouble import storage_error
+from asyncflags._types import Buffer
+
+__all__ = ["MemorySink", "Sink", "StreamSink"]
+
+
+class Sink(ABC):
+    """Takes one body. Used in the order: `write` any number of times, then `publish` or `discard`."""
+
+    __slots__ = ()
+
+    @property
+    def restartable(self) -> bool:
+        """Whether what was written can be taken back, so that another attempt may start anew."""
+        return True
+
+    @abstractmethod
+    def write(self, data: Buffer) -> None:
+        """Take the next bytes, all of them.
+
+        Raises:
+            StorageError: They cannot be kept.
+        """
+
+    @abstractmethod
+    def publish(self, *, modified_at: float | None) -> None:
+        """Make the body, now whole and verified, visible under its name.
+
+        Args:
+            modified_at: Time of last modification to give it, in seconds since the epoch; ``None``: now.
+
+        Raises:
+            StorageError: It cannot be done; nothing became visible.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove every trace of the body. Never raises; safe to call twice and after `publish`."""
+
+
+class MemorySink(Sink):
+    """Keeps the body in memory; ``content`` after `publish`."""
+
+    __slots__ = ("_chunks", "content")
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self.content = b""
+
+    def write(self, data: Buffer) -> None:
+        self._chunks.append(bytes(data))
+
+    def publish(self, *, modified_at: float | None) -> None:
+        self.content = b"".join(self._chunks)
+        self._chunks.clear()
+
+    def discard(self) -> None:
+        self._chunks.clear()
+
+
+class StreamSink(Sink):
+    """Writes the body to an open binary file as it comes: a pipe, a terminal, a device.
+
+    What was written cannot be taken back, so a download into a stream is tried once only after its
+    first byte went out.
+    """
+
+    __slots__ = ("_name", "_opened", "_stream", "_written")
+
+    def __init__(self, stream: BinaryIO | None, name: str) -> None:
+        self._stream = stream
+        self._opened = stream is None
+        self._name = name
+        self._written = False
+
+    @property
+    def restartable(self) -> bool:
+        return not self._written
+
+    def write(self, data: Buffer) -> None:
+        self._written = True
+        try:
+            if self._stream is None:
+                # Unbuffered, so that a full device is noticed at the write and not at the end.
+                self._stream = open(self._name, "wb", buffering=0)  # noqa: SIM115 - closed by publish and discard
+            view = memoryview(data)
+            while view:
+                view = view[self._stream.write(view) :]
+        except OSError as error:
+            raise storage_error(error, self._name) from error
+
+    def publish(self, *, modified_at: float | None) -> None:
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+                self._close()
+        except OSError as error:
+            raise storage_error(error, self._name) from error
+
+    def discard(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._opened and self._stream is not None:
+            self._stream.close()
+            self._stream = None
