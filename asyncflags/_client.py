@@ -1,0 +1,473 @@
+"""The asynchronous face, and the owner of everything underneath it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast
+
+from asyncflags._engine.credentials import Credentials
+from asyncflags._engine.engine import Afterwards, Engine
+from asyncflags._engine.feeding import as_request
+from asyncflags._engine.options import DownloadOptions, Options
+from asyncflags._engine.planning import inspect, inspect_folder, memory
+from asyncflags._engine.progress import Tally
+from asyncflags._engine.scheduler import Outcomes, ReportBuilder
+from asyncflags._models import Event, Progress, Report, Request, Result
+from asyncflags._policies.limits import Limits
+from asyncflags._storage.claims import NameClaims
+from asyncflags.bridges._waiting import wait_all
+from asyncflags.bridges.executors import ExecutorBridge
+from asyncflags.bridges.processes import ProcessBridge
+from asyncflags.bridges.threads import ThreadBridge
+from asyncflags.errors import ClosedError, StorageError
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from netrc import netrc
+
+    import aiohttp
+
+    from asyncflags._engine.planning import Destination
+    from asyncflags._transports.base import AddressInfo, Transport
+    from asyncflags._types import Postprocess, StrPath, Urls
+
+__all__ = ["AsyncDownloader", "PostprocessIn"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+PostprocessIn: TypeAlias = "Literal['process', 'thread'] | Executor"
+"""Where ``postprocess`` runs."""
+
+_FETCH_MAX_SIZE = 64 << 20
+_REPORT_BATCH = 256
+_LOOKUP_THREADS = 4
+
+
+class AsyncDownloader:
+    """Downloads, from async code: one file with `download`, many with `as_completed` or `download_many`.
+
+    ::
+
+        async with asyncflags.AsyncDownloader() as dl:
+            result = await dl.download("https://flags.example/fr.gif", "flags/")
+
+    Belongs to one event loop; safe from many of its tasks, not from other threads (use `Downloader`).
+
+    Args:
+        limits: How much happens at once.
+        transport: Makes the exchanges instead of aiohttp; closed with the downloader.
+        session: An `aiohttp.ClientSession` to use, with its own connections, headers and cookies. Not closed.
+        ssl_context: For https; ``None``: certificates are verified against the system's authorities.
+        family: `socket.AF_INET` or `socket.AF_INET6` to use only that one; 0: both.
+        trust_env: Take the proxy from ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``.
+        netrc: Take passwords from the file that ``$NETRC`` names, else ``~/.netrc``.
+        on_event: Called on the loop with each `Event`; it must return soon.
+        **options: Defaults for every download: see `DownloadOptions`.
+
+    Raises:
+        TypeError: An option of that name does not exist, or has another type.
+        ValueError: An option is out of range, or two of them exclude each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        transport: Transport | None = None,
+        session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        family: int = 0,
+        trust_env: bool = False,
+        netrc: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> None:
+        if transport is not None and (session is not None or ssl_context is not None or family):
+            raise ValueError("transport replaces session, ssl_context and family: give either it or them")
+        if session is not None and (ssl_context is not None or family):
+            raise ValueError(
+                "session brings its own connections: set ssl_context and family on its connector"
+            )
+        self._options = Options().override(cast("dict[str, Any]", options))
+        self.limits = limits if limits is not None else Limits()
+        self._transport = transport
+        self._session = session
+        self._ssl_context = ssl_context
+        self._family = family
+        self._trust_env = trust_env
+        self._netrc = netrc
+        self._tally = Tally(on_event)
+        self._disk = ThreadBridge(self.limits.max_threads, name="asyncflags-disk")
+        self._lookups = ThreadBridge(_LOOKUP_THREADS, name="asyncflags-dns")
+        self._looking = 0
+        self.threads = ThreadBridge(self.limits.max_threads, name="asyncflags-thread")
+        self.processes = ProcessBridge(self.limits.max_processes)
+        self._engine: Engine | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def download(
+        self,
+        url: str | Request,
+        dest: StrPath | BinaryIO = ".",
+        *,
+        checksum: str | None = None,
+        size: int | None = None,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Result:
+        """Download *url* to *dest* and return once the file is complete and verified.
+
+        The bytes go to ``NAME.part`` beside the destination and become ``NAME`` in one rename, so nobody
+        ever sees half a file under its name.
+
+        Args:
+            url: Absolute ``http`` or ``https`` URL, or a `Request`.
+            dest: File to write; or a folder that exists, or a path ending in ``/`` that is made one, which
+                receives the file under the name in the URL; or a binary file open for writing.
+            checksum: ``"algorithm:hex"`` of the file as written, any fixed-length algorithm of `hashlib`;
+                ``None``: the request's own, if it has one.
+            size: Expected bytes of the file as written; ``None``: the request's own, if it has one.
+            postprocess: Called with the `Path` of the finished file; what it returns is ``Result.value``.
+            postprocess_in: Where it runs: ``"process"``, ``"thread"``, or any `Executor`.
+            **options: See `DownloadOptions`.
+
+        Returns:
+            The result; sizes in bytes, times in seconds.
+
+        Raises:
+            StatusError: The last answer was no success.
+            TransportError: The network failed, also at the last attempt.
+            TotalTimeout: ``Timeout.total`` passed.
+            ChecksumMismatch: The file came whole and is not the expected one.
+            BodyTooLarge: It is larger than ``max_size``.
+            StorageError: It cannot be written.
+            InvalidUrl, TlsError, ProtocolError, TooManyRedirects, BlockedUrl, RangeError, UnsafePath,
+            PostprocessError, ClosedError: See `asyncflags.errors`.
+
+        Cancellation: No thread is still writing when control returns; the part file is removed.
+        Source: RFC 9110, RFC 9112, RFC 6266 (names).
+        """
+        chosen = self._options.override(cast("dict[str, Any]", options))
+        afterwards = self._afterwards(postprocess, postprocess_in)
+        return await self._download(
+            _request(url, checksum, size), lambda: inspect(dest), chosen, afterwards, None
+        )
+
+    async def _download(
+        self,
+        request: Request,
+        plan: Callable[[], Destination],
+        options: Options,
+        afterwards: Afterwards | None,
+        run: NameClaims | None,
+    ) -> Result:
+        """One download, whose destination is found by *plan*, off the loop; part of *run* if there is one."""
+
+        async def work() -> Result:
+            engine = await self._open()
+            destination = await engine.disk.run(plan)
+            return await engine.download(request, destination, options, afterwards, run)
+
+        return await self._own(work())
+
+    def _mapper(
+        self,
+        dest: StrPath,
+        postprocess: Postprocess | None,
+        postprocess_in: PostprocessIn,
+        options: DownloadOptions,
+    ) -> Callable[[Request], Coroutine[Any, Any, Result]]:
+        """A function that downloads one request of a run of its own into the folder *dest*."""
+        chosen = self._options.override(cast("dict[str, Any]", options))
+        afterwards = self._afterwards(postprocess, postprocess_in)
+        run = NameClaims()
+        return lambda request: self._download(request, lambda: inspect_folder(dest), chosen, afterwards, run)
+
+    async def fetch(
+        self,
+        url: str | Request,
+        *,
+        checksum: str | None = None,
+        size: int | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> Result:
+        """Download *url* into memory; the body is ``Result.content``.
+
+        Args:
+            url: Absolute ``http`` or ``https`` URL, or a `Request`.
+            checksum: ``"algorithm:hex"``, or ``None``.
+            size: Expected bytes, or ``None``.
+            **options: See `DownloadOptions`; ``max_size`` is 64 MiB unless it is given here or to the
+                downloader, and ``None`` given here means no limit.
+
+        Raises:
+            BodyTooLarge: The body is larger than ``max_size``.
+            DownloadError: As for `download`.
+
+        Cancellation: The body is dropped.
+        """
+        request = _request(url, checksum, size)
+        chosen = self._options.override(cast("dict[str, Any]", options))
+        if chosen.max_size is None and "max_size" not in options:
+            chosen = replace(chosen, max_size=_FETCH_MAX_SIZE)
+
+        return await self._download(request, lambda: memory, chosen, None, None)
+
+    def as_completed(
+        self,
+        urls: Urls,
+        dest: StrPath = ".",
+        *,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Outcomes:
+        """Download many files into one folder, and hand over each outcome as it comes.
+
+        ::
+
+            async with dl.as_completed(urls, "flags/") as outcomes:
+                async for outcome in outcomes:
+                    print(outcome.url, outcome.error or outcome.result.path)
+
+        *urls* is taken lazily, and no faster than the outcomes are read, so it may have no end. Two
+        downloads of the list never share a path: the second ``index.html`` becomes ``index-2.html``.
+
+        Args:
+            urls: Any iterable or async iterable of URLs and requests. A plain one is advanced on the loop,
+                so one that blocks should be an async one.
+            dest: The folder; made if it is missing.
+            postprocess: As for `download`.
+            postprocess_in: As for `download`.
+            **options: See `DownloadOptions`.
+
+        Returns:
+            An async context manager that is an async iterator of `Outcome`. Leaving it early cancels the
+            rest. Iterating raises whatever *urls* raised; entering it raises `StorageError` if the folder
+            cannot be made, and `ClosedError` after `aclose`.
+        """
+        chosen = self._options.override(cast("dict[str, Any]", options))
+        engine = self._ready()
+        return Outcomes(
+            engine,
+            urls,
+            lambda: self._folder(engine, dest),
+            chosen,
+            self._afterwards(postprocess, postprocess_in),
+        )
+
+    async def download_many(
+        self,
+        urls: Urls,
+        dest: StrPath = ".",
+        *,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Report:
+        """Download many files into one folder and report what became of them.
+
+        Failures do not raise here; call `Report.raise_for_errors` for that.
+
+        Args:
+            urls: As for `as_completed`.
+            dest: The folder; made if it is missing.
+            postprocess: As for `download`; the values are dropped.
+            postprocess_in: As for `download`.
+            **options: See `DownloadOptions`.
+
+        Raises:
+            StorageError: The folder cannot be made.
+            ClosedError: The downloader is closed.
+
+        Cancellation: The downloads under way are cancelled and cleaned up.
+        """
+        report = ReportBuilder()
+        outcomes = self.as_completed(
+            urls, dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
+        )
+        async with outcomes:
+            while batch := await outcomes.take(_REPORT_BATCH):
+                for outcome in batch:
+                    report.add(outcome)
+        return report.build()
+
+    async def to_thread(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        """Run a blocking function in one of the downloader's threads (``Limits.max_threads``).
+
+        Cancellation: Dropped while it waits for a thread; else the caller waits for its end.
+        """
+        return await self.threads.run(function, *args)
+
+    async def to_process(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        """Run a function in one of the downloader's processes (``Limits.max_processes``).
+
+        The function must be importable, and it, its arguments and its result must pickle.
+
+        Raises:
+            WorkerCrashed: The process died.
+            BridgeError: The function cannot be sent to a process.
+
+        Cancellation: Dropped while it waits for a process; else the caller waits for its end.
+        """
+        return await self.processes.run(function, *args)
+
+    def progress(self) -> Progress:
+        """The counters of this moment. Cheap, and safe from any thread."""
+        return self._tally.snapshot()
+
+    async def aclose(self) -> None:
+        """End what is under way with `ClosedError`, wait for it, then close all that is underneath.
+
+        Connections are closed next, then threads and processes, whose running calls are waited for.
+        Safe to call twice.
+        """
+        self._closed = True
+        engine, self._engine = self._engine, None
+        running = [task for task in self._running if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        closers: list[Callable[[], Awaitable[None]]] = [lambda: wait_all(running)]
+        if engine is not None:
+            closers += [run.stop for run in engine.runs]
+        if (transport := engine.transport if engine is not None else self._transport) is not None:
+            closers.append(transport.aclose)
+        closers += [self._disk.aclose, self._close_lookups, self.threads.aclose, self.processes.aclose]
+        failure: BaseException | None = None
+        for close in closers:
+            try:
+                await close()
+            except BaseException as error:
+                # Whatever happens to one of them, and to the caller, the rest is closed all the same.
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _close_lookups(self) -> None:
+        # A look-up in flight can take the system half a minute and holds nothing of ours.
+        if self._looking:
+            self._lookups.shutdown(wait=False, cancel_futures=True)
+        else:
+            await self._lookups.aclose()
+
+    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await *work* in a task of the downloader's, so that `aclose` can end it and nothing else."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            task.cancel()
+            try:
+                await wait_all((task,))
+            finally:
+                if not task.cancelled():
+                    task.exception()
+            raise
+        if task.cancelled():
+            raise ClosedError("the downloader was closed while this download was under way")
+        return task.result()
+
+    def _ready(self) -> Engine:
+        """The engine, made on first use in the loop that it then belongs to."""
+        if self._closed:
+            raise ClosedError("this downloader is closed and takes no more work: make a new one")
+        if self._engine is None:
+            self._engine = Engine(
+                self._transport or self._new_transport(),
+                self._disk,
+                self.limits,
+                self._tally,
+                Credentials(os.environ if self._trust_env else None),
+            )
+        return self._engine
+
+    async def _open(self) -> Engine:
+        engine = self._ready()
+        if self._netrc:
+            self._netrc = False
+            engine.credentials.netrc = await self._disk.run(_read_netrc)
+        return engine
+
+    def _new_transport(self) -> Transport:
+        # Imported here, so that a client with a transport of its own, and the package, load no aiohttp.
+        from asyncflags._transports.aiohttp import AiohttpTransport
+
+        return AiohttpTransport(
+            self._resolve, ssl_context=self._ssl_context, family=self._family, session=self._session
+        )
+
+    async def _resolve(self, host: str, port: int, family: int) -> Sequence[AddressInfo]:
+        self._looking += 1
+        try:
+            async with asyncio.timeout(self._options.effective_timeout.connect):
+                # Not `run`, which would wait for the end of a look-up that nobody waits for any more.
+                return await asyncio.wrap_future(self._lookups.submit(_getaddrinfo, host, port, family))
+        finally:
+            self._looking -= 1
+
+    async def _folder(self, engine: Engine, dest: StrPath) -> Destination:
+        await self._open()
+        return await engine.disk.run(inspect_folder, dest)
+
+    def _afterwards(self, function: Postprocess | None, where: PostprocessIn) -> Afterwards | None:
+        if function is None:
+            return None
+        chosen = function
+        if where == "process":
+            return lambda path: self.processes.run(chosen, path)
+        if where == "thread":
+            return lambda path: self.threads.run(chosen, path)
+        if isinstance(where, Executor):
+            bridge = ExecutorBridge(where, max_in_flight=self.limits.max_downloads)
+            return lambda path: bridge.run(chosen, path)
+        raise TypeError(f"postprocess_in must be 'process', 'thread' or an Executor, not {where!r}")
+
+
+def _request(url: str | Request, checksum: str | None, size: int | None) -> Request:
+    request = as_request(url)
+    if checksum is not None:
+        request = replace(request, checksum=checksum)
+    return request if size is None else replace(request, size=size)
+
+
+def _getaddrinfo(host: str, port: int, family: int) -> list[AddressInfo]:
+    return cast("list[AddressInfo]", socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
+
+
+def _read_netrc() -> netrc | None:
+    """The passwords by host; ``None`` when there is no such file."""
+    from netrc import NetrcParseError, netrc
+
+    path = os.environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
+    try:
+        return netrc(path)
+    except FileNotFoundError:
+        return None
+    except (NetrcParseError, OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"the password file {path} cannot be read: {error}; mend it, or leave netrc out", path=path
+        ) from error

@@ -1,0 +1,164 @@
+"""What all downloads of a client share, and one download from plan to result."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from asyncflags._engine.hosts import Hosts
+from asyncflags._engine.job import Job, Skipped
+from asyncflags._engine.planning import Names
+from asyncflags._models import Result
+from asyncflags._policies.backoff import Backoff
+from asyncflags._storage.sinks import MemorySink
+from asyncflags.bridges.grouped import GroupedCalls
+from asyncflags.errors import DownloadError, PostprocessError, redact_url
+
+if TYPE_CHECKING:
+    from asyncflags._engine.credentials import Credentials
+    from asyncflags._engine.options import Options
+    from asyncflags._engine.planning import Destination
+    from asyncflags._engine.progress import Tally
+    from asyncflags._engine.scheduler import Outcomes
+    from asyncflags._engine.transfer import Body
+    from asyncflags._models import Request
+    from asyncflags._policies.limits import Limits
+    from asyncflags._storage.claims import NameClaims
+    from asyncflags._transports.base import Transport
+    from asyncflags.bridges.threads import ThreadBridge
+
+__all__ = ["Afterwards", "Engine", "result_of"]
+
+Afterwards: TypeAlias = "Callable[[Path], Awaitable[Any]]"
+"""What happens to each finished file, somewhere off the loop."""
+
+
+class Engine:
+    """One client's engine. Made in, and bound to, one event loop.
+
+    Args:
+        transport: Makes the exchanges.
+        disk: Where every blocking call of the engine runs.
+        limits: How much happens at once.
+        tally: Counts and tells.
+        credentials: Who asks.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        disk: ThreadBridge,
+        limits: Limits,
+        tally: Tally,
+        credentials: Credentials,
+    ) -> None:
+        self.transport = transport
+        self.disk = disk
+        self.small_writes = GroupedCalls(disk)
+        self.limits = limits
+        self.tally = tally
+        self.credentials = credentials
+        self.hosts = Hosts(limits.max_connections_per_host)
+        self.slots = asyncio.Semaphore(limits.max_downloads)
+        self.names = Names()
+        self.runs: set[Outcomes] = set()
+        self.backoff = Backoff()
+        self.time = asyncio.get_running_loop().time
+        self.jitter = random.random
+
+    async def download(
+        self,
+        request: Request,
+        destination: Destination,
+        options: Options,
+        afterwards: Afterwards | None,
+        run: NameClaims | None,
+    ) -> Result:
+        """Download one file, as a part of *run* if there is one.
+
+        Raises:
+            DownloadError: It failed.
+        """
+        job: Job | None = None
+        try:
+            job = Job(self, request, destination, options, run=run)
+            try:
+                body = await job.run()
+            finally:
+                job.release()
+            result = result_of(job, body)
+            if afterwards is not None:
+                result = await processed(job, result, afterwards)
+        except Skipped as skipped:
+            assert job is not None
+            result = skipped_result(job, skipped)
+        except DownloadError as error:
+            self.tally.failed += 1
+            if job is None:
+                error.request = request
+            raise
+        self.tally.completed += 1
+        return result
+
+
+def result_of(job: Job, body: Body) -> Result:
+    """The result of a job whose body is published."""
+    sink = body.intake.sink
+    path = job.place.path if job.place is not None else None
+    asked = redact_url(job.request.url)
+    return Result(
+        url=asked,
+        final_url=asked if body.final_url == asked else redact_url(body.final_url),
+        path=Path(path) if path is not None else None,
+        size=body.intake.written,
+        status=body.status,
+        elapsed=time.monotonic() - job.started,
+        attempts=job.attempts,
+        length_verified=body.length_verified,
+        checksum=str(job.checksum) if job.checksum is not None else None,
+        etag=body.etag,
+        last_modified=body.last_modified,
+        content_type=body.content_type,
+        content=sink.content if isinstance(sink, MemorySink) else None,
+    )
+
+
+def skipped_result(job: Job, skipped: Skipped) -> Result:
+    """The result of a job for whose file one was there already."""
+    url = redact_url(job.request.url)
+    return Result(
+        url=url,
+        final_url=url,
+        path=Path(skipped.path),
+        size=skipped.size,
+        status=0,
+        elapsed=time.monotonic() - job.started,
+        attempts=job.attempts,
+        checksum=str(job.checksum) if job.checksum is not None else None,
+        skipped=True,
+    )
+
+
+async def processed(job: Job, result: Result, afterwards: Afterwards) -> Result:
+    """*result* with the value that the caller's function returns for its file.
+
+    Raises:
+        PostprocessError: The function failed; the file stays.
+    """
+    if result.path is None:
+        return result
+    try:
+        value = await afterwards(result.path)
+    except Exception as error:
+        # The function is the caller's, so it may raise anything; that is the outcome of this download.
+        raise job.labelled(
+            PostprocessError(
+                f"postprocess failed on {result.path}: {type(error).__name__}: {error}; the file is kept"
+            )
+        ) from error
+    return replace(result, value=value)

@@ -1,0 +1,66 @@
+"""What goes on: counters that cost nothing to keep, snapshots and events of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from asyncflags._models import ActiveDownload, Event, Progress
+from asyncflags.errors import redact_url
+
+if TYPE_CHECKING:
+    from asyncflags._engine.job import Job
+
+__all__ = ["Tally"]
+
+_SHOWN_ACTIVE = 64
+
+
+class Tally:
+    """Counts for one client. Written by its loop alone; a snapshot may be taken from any thread.
+
+    Args:
+        on_event: Called on the loop with each `Event`, so it must return soon; ``None``: events are dropped.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
+        self._on_event = on_event
+        self._opened = time.monotonic()
+        self._active: dict[Job, None] = {}
+        self.completed = 0
+        self.failed = 0
+        self.size = 0
+        self.attempts = 0
+        self.retries = 0
+
+    def begin(self, job: Job) -> None:
+        """A download is under way."""
+        self._active[job] = None
+
+    def end(self, job: Job) -> None:
+        """A download is no longer under way, whatever became of it."""
+        self._active.pop(job, None)
+
+    def snapshot(self) -> Progress:
+        """The counters of this moment."""
+        now = time.monotonic()
+        # A copy made in one step of the interpreter, because another thread may be asking.
+        active = list(islice(self._active.copy(), _SHOWN_ACTIVE))
+        return Progress(
+            completed=self.completed,
+            failed=self.failed,
+            size=self.size,
+            attempts=self.attempts,
+            retries=self.retries,
+            seconds=now - self._opened,
+            active=tuple(
+                ActiveDownload(job.name, job.received, job.expected, now - job.started) for job in active
+            ),
+        )
+
+    def tell(self, kind: str, url: str, detail: str, *, seconds: float = 0.0, attempt: int = 0) -> None:
+        """Hand an event to whoever listens."""
+        if self._on_event is not None:
+            self._on_event(Event(kind, redact_url(url), detail, seconds, attempt))

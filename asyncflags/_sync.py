@@ -1,0 +1,479 @@
+"""The blocking face: the asynchronous downloader in a loop of its own thread."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack
+
+from asyncflags._client import AsyncDownloader, PostprocessIn
+from asyncflags._engine.feeding import as_request
+from asyncflags._engine.options import DownloadOptions
+from asyncflags._models import Event, Outcome, Progress, Report, Request, Result
+from asyncflags.bridges.portal import Portal, refuse_running_loop
+from asyncflags.errors import ClosedError
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    import aiohttp
+
+    from asyncflags._engine.scheduler import Outcomes
+    from asyncflags._policies.limits import Limits
+    from asyncflags._transports.base import Transport
+    from asyncflags._types import Postprocess, StrPath, Urls
+    from asyncflags.bridges.processes import ProcessBridge
+    from asyncflags.bridges.threads import ThreadBridge
+
+__all__ = ["Downloader", "SyncOutcomes", "download", "download_many"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_CROSSING = 256
+"""Outcomes that cross from the loop to the caller at once, at most."""
+
+_FEEDING_SECONDS = 0.002
+_FEEDING_ITEMS = 256
+
+
+class Downloader:
+    """Downloads, from plain scripts and notebooks: what `AsyncDownloader` does, blocking.
+
+    ::
+
+        with asyncflags.Downloader() as dl:
+            futures = [dl.submit(url, "flags/") for url in urls]
+            for future in concurrent.futures.as_completed(futures):
+                print(future.result().path)
+
+    Safe from many threads. Every method that blocks raises `RuntimeError` in a thread whose event loop is
+    running (except in a cell of a notebook), and Ctrl-C while one waits cancels what it waits for.
+
+    Args:
+        limits: As for `AsyncDownloader`.
+        transport: As for `AsyncDownloader`.
+        session: As for `AsyncDownloader`; it must belong to no other loop.
+        ssl_context: As for `AsyncDownloader`.
+        family: As for `AsyncDownloader`.
+        trust_env: As for `AsyncDownloader`.
+        netrc: As for `AsyncDownloader`.
+        on_event: As for `AsyncDownloader`; called in the loop's thread.
+        **options: Defaults for every download: see `DownloadOptions`.
+
+    Raises:
+        TypeError: An option of that name does not exist, or has another type.
+        ValueError: An option is out of range, or two of them exclude each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        transport: Transport | None = None,
+        session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        family: int = 0,
+        trust_env: bool = False,
+        netrc: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> None:
+        self._downloader = AsyncDownloader(
+            limits=limits,
+            transport=transport,
+            session=session,
+            ssl_context=ssl_context,
+            family=family,
+            trust_env=trust_env,
+            netrc=netrc,
+            on_event=on_event,
+            **options,
+        )
+        self._portal = Portal(name="asyncflags-downloader")
+        self._closed = False
+
+    @property
+    def limits(self) -> Limits:
+        """How much happens at once."""
+        return self._downloader.limits
+
+    @property
+    def threads(self) -> ThreadBridge:
+        """The threads of `to_thread`: a `concurrent.futures.Executor`."""
+        return self._downloader.threads
+
+    @property
+    def processes(self) -> ProcessBridge:
+        """The processes of `to_process`: a `concurrent.futures.Executor`."""
+        return self._downloader.processes
+
+    def __enter__(self) -> Self:
+        refuse_running_loop("Downloader", "async with AsyncDownloader()")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def download(
+        self,
+        url: str | Request,
+        dest: StrPath | BinaryIO = ".",
+        *,
+        checksum: str | None = None,
+        size: int | None = None,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Result:
+        """Download *url* to *dest* and return once the file is complete and verified.
+
+        Arguments, result and errors are those of `AsyncDownloader.download`.
+
+        Raises:
+            DownloadError: It failed.
+            RuntimeError: This thread's event loop is running.
+        """
+        refuse_running_loop("Downloader.download", "await AsyncDownloader.download")
+        return self._call(
+            lambda: self._downloader.download(
+                url,
+                dest,
+                checksum=checksum,
+                size=size,
+                postprocess=postprocess,
+                postprocess_in=postprocess_in,
+                **options,
+            )
+        )
+
+    def submit(
+        self,
+        url: str | Request,
+        dest: StrPath | BinaryIO = ".",
+        *,
+        checksum: str | None = None,
+        size: int | None = None,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Future[Result]:
+        """Start a download and return its future at once.
+
+        The future is a real `concurrent.futures.Future`, so `concurrent.futures.as_completed` and
+        `concurrent.futures.wait` take it. Its ``cancel()`` cancels the download too. Arguments are those
+        of `AsyncDownloader.download`, and the future raises what that raises.
+
+        Raises:
+            ClosedError: The downloader is closed.
+        """
+        return self._start(
+            lambda: self._downloader.download(
+                url,
+                dest,
+                checksum=checksum,
+                size=size,
+                postprocess=postprocess,
+                postprocess_in=postprocess_in,
+                **options,
+            )
+        )
+
+    def map(
+        self,
+        urls: Iterable[str | Request],
+        dest: StrPath = ".",
+        *,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Iterator[Result]:
+        """Download many files and yield their results in the order of *urls*, like `Executor.map`.
+
+        Unlike there *urls* is taken lazily, twice ``Limits.max_downloads`` ahead of the reader. Leaving
+        the loop early cancels what is under way.
+
+        Raises:
+            DownloadError: When the result of a download that failed is reached; the rest is cancelled.
+            RuntimeError: This thread's event loop is running.
+        """
+        refuse_running_loop("Downloader.map", "async with AsyncDownloader.as_completed")
+        downloader = self._downloader
+        start = downloader._mapper(dest, postprocess, postprocess_in, options)
+        window: collections.deque[Future[Result]] = collections.deque()
+        try:
+            for url in urls:
+                window.append(self._start(functools.partial(start, as_request(url))))
+                if len(window) >= 2 * self.limits.max_downloads:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            for future in window:
+                future.cancel()
+
+    def fetch(
+        self,
+        url: str | Request,
+        *,
+        checksum: str | None = None,
+        size: int | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> Result:
+        """Download *url* into memory; the body is ``Result.content``.
+
+        Arguments, result and errors are those of `AsyncDownloader.fetch`.
+
+        Raises:
+            DownloadError: It failed.
+            RuntimeError: This thread's event loop is running.
+        """
+        refuse_running_loop("Downloader.fetch", "await AsyncDownloader.fetch")
+        return self._call(lambda: self._downloader.fetch(url, checksum=checksum, size=size, **options))
+
+    def as_completed(
+        self,
+        urls: Urls,
+        dest: StrPath = ".",
+        *,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> SyncOutcomes:
+        """Download many files into one folder, and hand over each outcome as it comes.
+
+        ::
+
+            with dl.as_completed(urls, "flags/") as outcomes:
+                for outcome in outcomes:
+                    print(outcome.url, outcome.error or outcome.result.path)
+
+        Arguments and errors are those of `AsyncDownloader.as_completed`; a plain iterable is advanced in a
+        thread of its own, so it may block.
+
+        Returns:
+            A context manager that is an iterator of `Outcome`. Leaving it early cancels the rest.
+        """
+        refuse_running_loop("Downloader.as_completed", "async with AsyncDownloader.as_completed")
+
+        async def start() -> Outcomes:
+            outcomes = self._downloader.as_completed(
+                self._fed(urls),
+                dest,
+                postprocess=postprocess,
+                postprocess_in=postprocess_in,
+                **options,
+            )
+            return await outcomes.__aenter__()
+
+        return SyncOutcomes(self._call, start)
+
+    def download_many(
+        self,
+        urls: Urls,
+        dest: StrPath = ".",
+        *,
+        postprocess: Postprocess | None = None,
+        postprocess_in: PostprocessIn = "process",
+        **options: Unpack[DownloadOptions],
+    ) -> Report:
+        """Download many files into one folder and report what became of them.
+
+        Arguments and errors are those of `AsyncDownloader.download_many`; a plain iterable is advanced in
+        a thread of its own, so it may block.
+
+        Raises:
+            StorageError: The folder cannot be made.
+            ClosedError: The downloader is closed.
+            RuntimeError: This thread's event loop is running.
+        """
+        refuse_running_loop("Downloader.download_many", "await AsyncDownloader.download_many")
+        return self._call(
+            lambda: self._downloader.download_many(
+                self._fed(urls),
+                dest,
+                postprocess=postprocess,
+                postprocess_in=postprocess_in,
+                **options,
+            )
+        )
+
+    def to_thread(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        """Run a function in one of the downloader's threads and wait for it.
+
+        Raises:
+            RuntimeError: This thread's event loop is running.
+        """
+        refuse_running_loop("Downloader.to_thread", "await AsyncDownloader.to_thread")
+        return self.threads.submit(function, *args).result()
+
+    def to_process(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        """Run a function in one of the downloader's processes and wait for it.
+
+        Raises:
+            WorkerCrashed: The process died.
+            BridgeError: The function cannot be sent to a process.
+            RuntimeError: This thread's event loop is running.
+        """
+        refuse_running_loop("Downloader.to_process", "await AsyncDownloader.to_process")
+        return self.processes.submit(function, *args).result()
+
+    def progress(self) -> Progress:
+        """The counters of this moment. Cheap, and safe from any thread."""
+        return self._downloader.progress()
+
+    def close(self) -> None:
+        """End what is under way with `ClosedError` and close everything underneath. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._portal.call(self._downloader.aclose)
+        finally:
+            self._portal.close()
+
+    def _call(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self._refuse_closed()
+        return self._portal.call(function)
+
+    def _start(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        self._refuse_closed()
+        return self._portal.start_soon(function)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("this downloader is closed and takes no more work: make a new one")
+
+    def _fed(self, urls: Urls) -> Urls:
+        """*urls*, advanced where it may block: a thread, with as many items a hop as come at once."""
+        if not isinstance(urls, Iterable) or isinstance(urls, str | bytes | list | tuple):
+            return urls
+        return _feed_from_thread(iter(urls), self._downloader.threads)
+
+
+async def _feed_from_thread(
+    items: Iterator[str | Request], threads: ThreadBridge
+) -> AsyncIterator[str | Request]:
+    while batch := await threads.run(_some, items):
+        for item in batch:
+            yield item
+
+
+def _some(items: Iterator[str | Request]) -> list[str | Request]:
+    """The next items: as many as come within a moment, at least one unless there are no more."""
+    batch: list[str | Request] = []
+    deadline = 0.0
+    for item in items:
+        batch.append(item)
+        deadline = deadline or time.monotonic() + _FEEDING_SECONDS
+        if len(batch) >= _FEEDING_ITEMS or time.monotonic() > deadline:
+            break
+    return batch
+
+
+class SyncOutcomes(Iterator[Outcome]):
+    """The outcomes of one list, in the order in which they come; a context manager.
+
+    They cross from the loop in batches. Safe from one thread at a time.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any],
+        start: Callable[[], Coroutine[Any, Any, Outcomes]],
+    ) -> None:
+        self._call = call
+        self._start = start
+        self._outcomes: Outcomes | None = None
+        self._batch: collections.deque[Outcome] = collections.deque()
+
+    def __enter__(self) -> Self:
+        self._outcomes = self._call(self._start)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        outcomes = self._outcomes
+        if outcomes is not None:
+            # A downloader that was closed meanwhile has ended the list already.
+            with contextlib.suppress(ClosedError):
+                self._call(lambda: outcomes.__aexit__(kind, error, traceback))
+
+    def __next__(self) -> Outcome:
+        if not self._batch:
+            outcomes = self._outcomes
+            if outcomes is None:
+                raise RuntimeError("iterate inside its context: with dl.as_completed(...) as outcomes")
+            self._batch.extend(self._call(lambda: outcomes.take(_CROSSING)))
+            if not self._batch:
+                raise StopIteration
+        return self._batch.popleft()
+
+
+def download(
+    url: str | Request,
+    dest: StrPath | BinaryIO = ".",
+    *,
+    checksum: str | None = None,
+    size: int | None = None,
+    postprocess: Postprocess | None = None,
+    postprocess_in: PostprocessIn = "process",
+    **options: Unpack[DownloadOptions],
+) -> Result:
+    """Download one file, in one line.
+
+    Makes a `Downloader` for this call alone; use one yourself for more than a few files, so that
+    connections are used again. Arguments, result and errors are those of `AsyncDownloader.download`.
+
+    Raises:
+        DownloadError: It failed.
+        RuntimeError: This thread's event loop is running.
+    """
+    refuse_running_loop("asyncflags.download", "await AsyncDownloader.download")
+    with Downloader() as downloader:
+        return downloader.download(
+            url,
+            dest,
+            checksum=checksum,
+            size=size,
+            postprocess=postprocess,
+            postprocess_in=postprocess_in,
+            **options,
+        )
+
+
+def download_many(
+    urls: Urls,
+    dest: StrPath = ".",
+    *,
+    postprocess: Postprocess | None = None,
+    postprocess_in: PostprocessIn = "process",
+    **options: Unpack[DownloadOptions],
+) -> Report:
+    """Download many files into one folder, in one line.
+
+    Arguments, result and errors are those of `AsyncDownloader.download_many`.
+
+    Raises:
+        StorageError: The folder cannot be made.
+        RuntimeError: This thread's event loop is running.
+    """
+    refuse_running_loop("asyncflags.download_many", "await AsyncDownloader.download_many")
+    with Downloader() as downloader:
+        return downloader.download_many(
+            urls, dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
+        )
