@@ -1,0 +1,48 @@
+"""What tests of a program that downloads need: servers that behave, servers that do not, and no server at all.
+
+`Origin` obeys the RFCs and serves what is put into it::
+
+    async with Origin() as origin:
+        url = origin.add("/flag.gif", b"...", etag='"v1"')
+        await downloader.download(url, folder)
+        assert origin.requests[0].path == "/flag.gif"
+
+`FaultyOrigin` misbehaves, one path for each way of doing so; `asyncflags.testing.faulty.FAULTS` lists them::
+
+    async with FaultyOrigin() as origin:
+        with pytest.raises(asyncflags.errors.TruncatedBody):
+            await downloader.download(origin.url + "/cut-length", folder)
+
+`MockTransport` answers from a script without any socket. With the package installed, pytest offers the
+fixtures ``origin`` and ``faulty_origin``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncflags._transports.mock import MockTransport as MockTransport
+    from asyncflags.testing.faulty import FaultyOrigin as FaultyOrigin
+    from asyncflags.testing.origin import Origin as Origin
+
+__all__ = ["FaultyOrigin", "MockTransport", "Origin"]
+
+_MODULES = {
+    "FaultyOrigin": "asyncflags.testing.faulty",
+    "MockTransport": "asyncflags._transports.mock",
+    "Origin": "asyncflags.testing.origin",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

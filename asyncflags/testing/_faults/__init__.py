@@ -1,0 +1,16 @@
+"""The misbehaviours of `asyncflags.testing.faulty`, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from asyncflags.testing._faults import codings, framing, hanging, heads, names, redirects, statuses
+from asyncflags.testing._faults.fault import Fault
+
+_FAMILIES = (framing, hanging, heads, statuses, redirects, names, codings)
+
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {fault.path: fault for family in _FAMILIES for fault in family.FAULTS}
+)
+"""Every misbehaviour by its path."""

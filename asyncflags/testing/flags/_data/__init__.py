@@ -1,0 +1,1 @@
+"""The flags written down, one table for each part of the world."""

@@ -1,0 +1,1 @@
+"""The origins that the other tests rely on."""
