@@ -28,9 +28,8 @@ from asyncflags.errors import ClosedError, StorageError
 
 if TYPE_CHECKING:
     import ssl
-    from types import TracebackType
-
     from netrc import netrc
+    from types import TracebackType
 
     import aiohttp
 
@@ -359,7 +358,7 @@ class AsyncDownloader:
         for close in closers:
             try:
                 await close()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 # Whatever happens to one of them, and to the caller, the rest is closed all the same.
                 failure = failure or error
         if failure is not None:

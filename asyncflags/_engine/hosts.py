@@ -109,7 +109,7 @@ class _Slot:
 async def _rest(lane: _Lane) -> None:
     """Wait until the lane resumes, also when its rest is prolonged meanwhile."""
     loop = asyncio.get_running_loop()
-    while (left := lane.resume_at - loop.time()) > 0:
+    while (left := lane.resume_at - loop.time()) > 0:  # noqa: ASYNC110 - what ends it is the clock
         await asyncio.sleep(left)
     # A moment that has passed is forgotten, so that a lane without a rest to wait for asks no clock.
     lane.resume_at = 0.0

@@ -79,6 +79,7 @@ class DownloadOptions(TypedDict, total=False):
     layout: Layout
 
 
+_DEFAULT_TIMEOUT = Timeout()
 _NO_TIMEOUT = Timeout(connect=None, read=None, total=None)
 
 
@@ -91,7 +92,7 @@ class Options:
     cookies: Mapping[str, str] | CookieJar | None = field(default=None, repr=False)
     user_agent: str = f"asyncflags/{__version__}"
     proxy: str | None = field(default=None, repr=False)
-    timeout: Timeout | None = Timeout()
+    timeout: Timeout | None = _DEFAULT_TIMEOUT
     min_speed: float | None = 1.0
     retries: int | None = 5
     max_size: int | None = None

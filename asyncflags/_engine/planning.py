@@ -55,6 +55,8 @@ def inspect(dest: StrPath | BinaryIO) -> Destination:
         StorageError: The folder is missing or cannot be made.
     """
     if not isinstance(dest, str | os.PathLike):
+        if not callable(getattr(dest, "write", None)):
+            raise TypeError(f"dest is a path or a binary file open for writing, not {type(dest).__name__}")
         return Destination(stream=dest)
     path = os.fspath(dest)
     if not path:
@@ -157,14 +159,15 @@ class Names:
             raise StorageError(
                 f"two downloads of this run have the same path {path}; give each its own", path=path
             )
-        self._active.add(key)
-        if run is not None:
-            run.add(key)
-            run.add(part)
+        for name in (key, part):
+            self._active.add(name)
+            if run is not None:
+                run.add(name)
 
     def release(self, path: str) -> None:
         """The download of *path* has ended; only its run remembers it."""
         self._active.discard(folded(path))
+        self._active.discard(folded(path + PART_SUFFIX))
 
     def _is_free(self, key: str, run: NameClaims | None) -> bool:
         return key not in self._active and (run is None or key not in run)

@@ -150,7 +150,7 @@ class Outcomes(AsyncIterator[Outcome]):
             await work
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             # The caller's iterable may raise anything; it reaches the caller through the iteration.
             if self._failure is None:
                 self._failure = error

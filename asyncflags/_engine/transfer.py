@@ -61,7 +61,7 @@ class Attempt:
         self._timeout = job.options.effective_timeout
         self._target = job.target
         self._reading = False
-        # While bytes wait for the disk the server is not to blame for the silence.
+        # While the attempt waits for a slot or for the disk, the server is not to blame for the silence.
         self._held = False
 
     @property
@@ -129,6 +129,8 @@ class Attempt:
         seen: list[str] = []
         while True:
             target = self._target
+            # Time spent waiting for a slot is nobody's silence.
+            self._held = True
             async with engine.hosts.slot(target.origin):
                 self._restart_clock()
                 stream = await engine.transport.open(self._exchange(target, headers))
@@ -163,9 +165,9 @@ class Attempt:
         )
 
     def _restart_clock(self) -> None:
-        """Time spent waiting for a slot is nobody's silence."""
-        self._started = self._heard = self._engine.time()
-        self._reading = False
+        self._started = self._heard = self._window_started = self._engine.time()
+        self._window_bytes = 0
+        self._reading = self._held = False
 
     async def _take(self, stream: ResponseStream) -> Body:
         job, options = self._job, self._options

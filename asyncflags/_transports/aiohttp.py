@@ -228,7 +228,8 @@ class AiohttpTransport(Transport):
 def _mend(session: aiohttp.ClientSession) -> None:
     connector = session.connector
     if connector is not None:
-        connector._factory = functools.partial[ResponseHandler](_Protocol, loop=connector._loop)
+        # `partial` is invariant, so the type checker does not see that a subclass will do.
+        connector._factory = functools.partial(_Protocol, loop=connector._loop)  # type: ignore[assignment]
 
 
 def _short(error: BaseException) -> str:
@@ -258,13 +259,18 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
                 url=request.url,
             )
         case aiohttp.ClientConnectorDNSError():
-            return DnsError(f"the host name {host} does not resolve: {_short(error)}", url=request.url)
+            reason = error.os_error.strerror or _short(error)
+            return DnsError(
+                f"the host name {host} does not resolve: {reason}; check its spelling and the network",
+                url=request.url,
+            )
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return ConnectTimeout(
                 f"no connection to {host} within {request.connect_timeout} seconds", url=request.url
             )
         case aiohttp.ClientConnectorError():
-            return ConnectError(f"no connection to {host}: {_short(error)}", url=request.url)
+            reason = error.os_error.strerror or _short(error)
+            return ConnectError(f"no connection to {host} port {error.port}: {reason}", url=request.url)
         case ValueError():
             return InvalidUrl(f"the request cannot be sent: {_short(error)}", url=request.url)
         case _:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from asyncflags.testing.faulty import (

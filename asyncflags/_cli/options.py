@@ -1,0 +1,267 @@
+"""The options of ``asyncflags get``: how they are spelled, and what they come to."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from asyncflags._cli.sections import option
+from asyncflags._cli.values import CHECKSUM, CREDENTIALS, HEADER, HEADER_TEXT, PROXY, SECONDS, Bytes, Whole
+
+if TYPE_CHECKING:
+    import ssl
+
+    from asyncflags._engine.options import DownloadOptions
+
+__all__ = ["Plan", "get_options", "make_plan"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WHAT = "What"
+_WHERE = "Where to"
+_CHECK = "What to accept"
+_REQUEST = "How to ask"
+_NETWORK = "Connection"
+_PACE = "Pace and patience"
+_OUTPUT = "Output"
+
+_path = functools.partial(click.Path, path_type=str)
+
+_OPTIONS = (
+    option(_WHAT, "-i", "--input", "input_list", metavar="FILE",
+           help="Also download the URLs in FILE, one a line; - reads standard input as it comes."),
+    option(_WHAT, "--dry-run", is_flag=True,
+           help="Print what would be downloaded where, and touch neither network nor disk."),
+    option(_WHERE, "-d", "--dir", "folder", metavar="DIR", type=_path(),
+           help="Folder for the files, created if missing.  [default: .]"),
+    option(_WHERE, "-o", "--output", "file", metavar="FILE", type=_path(allow_dash=True),
+           help="Write the one URL to FILE; - writes it to standard output."),
+    option(_WHERE, "--if-exists", type=click.Choice(["overwrite", "skip", "rename", "error"]),
+           default="overwrite", show_default=True, metavar="overwrite|skip|rename|error",
+           help="What to do when the file is there."),
+    option(_WHERE, "--content-disposition", is_flag=True, help="Prefer the file name the server gives."),
+    option(_WHERE, "--layout", type=click.Choice(["flat", "url"]), default="flat", show_default=True,
+           metavar="flat|url", help="One folder for all, or folders HOST/PATH as in the URL."),
+    option(_WHERE, "--mtime", "modified", type=click.Choice(["now", "server"]), default="now",
+           show_default=True, metavar="server|now", help="Time of last modification to give the file."),
+    option(_WHERE, "--durability", type=click.Choice(["fsync", "rename"]), default="fsync",
+           show_default=True, metavar="fsync|rename",
+           help="Survive a power cut, or only the end of the process (faster)."),
+    option(_CHECK, "--checksum", type=CHECKSUM, help="Refuse the file unless it has this checksum."),
+    option(_CHECK, "--max-size", type=Bytes(least=1),
+           help="Refuse larger files; k, M, G are powers of 1024.  [default: any size]"),
+    option(_CHECK, "--max-redirects", type=Whole(least=0), default=20, show_default=True,
+           help="Redirects to follow."),
+    option(_REQUEST, "-H", "--header", "headers", type=HEADER, multiple=True,
+           help="Send this header too; may be repeated."),
+    option(_REQUEST, "-A", "--user-agent", type=HEADER_TEXT, help="Name this client so."),
+    option(_REQUEST, "-u", "--user", "credentials", type=CREDENTIALS,
+           help="Log in with HTTP Basic; without :PASSWORD it is asked for."),
+    option(_REQUEST, "--netrc", is_flag=True, help="Log in with ~/.netrc, or the file $NETRC names."),
+    option(_REQUEST, "-b", "--cookie", "cookies", multiple=True, metavar="NAME=VALUE|FILE",
+           help="Send a cookie, or those of a file in Netscape's format; may be repeated."),
+    option(_REQUEST, "--compressed", is_flag=True, help="Ask for compressed bytes and unpack them."),
+    option(_NETWORK, "--proxy", type=PROXY,
+           help="Go through this HTTP proxy; '' for none.  [default: the environment's]"),
+    option(_NETWORK, "-4", "--ipv4", "only_ipv4", is_flag=True, help="Use IPv4 only."),
+    option(_NETWORK, "-6", "--ipv6", "only_ipv6", is_flag=True, help="Use IPv6 only."),
+    option(_NETWORK, "--cacert", metavar="FILE", type=_path(),
+           help="Trust these authorities (PEM).  [default: the system's]"),
+    option(_NETWORK, "--cert", metavar="FILE", type=_path(), help="Client certificate (PEM)."),
+    option(_NETWORK, "--key", metavar="FILE", type=_path(),
+           help="Its private key (PEM), if not in the same file."),
+    option(_NETWORK, "-k", "--insecure", is_flag=True, help="Do not verify certificates. Warns."),
+    option(_PACE, "-j", "--jobs", type=Whole(least=1), default=64, show_default=True,
+           help="Downloads at once."),
+    option(_PACE, "--per-host", type=Whole(least=1), default=8, show_default=True,
+           help="Downloads at once from one host."),
+    option(_PACE, "--retries", type=Whole(least=0), default=5, show_default=True,
+           help="Attempts after the first one."),
+    option(_PACE, "--connect-timeout", type=SECONDS, default="10", show_default=True,
+           help="Seconds to connect; 0: no limit."),
+    option(_PACE, "--read-timeout", type=SECONDS, default="60", show_default=True,
+           help="Seconds without a byte; 0: no limit."),
+    option(_PACE, "--timeout", "total_timeout", type=SECONDS, default="0",
+           help="Seconds for one whole download, retries included; 0: no limit.  [default: 0]"),
+    option(_PACE, "--min-speed", type=Bytes(least=0), default="1", show_default=True,
+           help="Give up an attempt slower than this, in bytes/s over a minute; 0: never."),
+    option(_OUTPUT, "-q", "--quiet", is_flag=True, help="No progress and no summary."),
+    option(_OUTPUT, "-v", "--verbose", is_flag=True, help="Tell of retries, redirects and pauses."),
+    option(_OUTPUT, "--json", "as_json", is_flag=True,
+           help="Print an object for each download, failed ones too, in place of paths."),
+    option(_OUTPUT, "--progress", type=click.Choice(["auto", "always", "never"]), default="auto",
+           show_default=True, metavar="auto|always|never",
+           help="The live bar: at a terminal, always, or never."),
+)  # fmt: skip
+
+
+def get_options(command: F) -> F:
+    """Put the options on a command, in the order of its help."""
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one run of ``asyncflags get`` is to do, checked as far as it can be without the network.
+
+    Attributes:
+        urls: The URLs of the command line, as written.
+        input_list: Path of the list, ``"-"`` for standard input, or ``None``.
+        folder: Folder for the files; with a separator at its end.
+        file: Where the one URL goes; ``"-"``: standard output; ``None``: into the folder.
+        checksum: Of the one URL, or ``None``.
+        jobs: Downloads at once.
+        per_host: Downloads at once from one host.
+        family: ``socket.AF_INET``, ``AF_INET6`` or 0 for both.
+        tls: The TLS context, or ``None`` for the usual one.
+        trust_env: Whether the environment's proxies count.
+        netrc: Whether the netrc file counts.
+        dry_run: Only tell.
+        quiet: No progress and no summary.
+        verbose: Tell of events.
+        as_json: Objects in place of paths.
+        progress: ``"auto"``, ``"always"`` or ``"never"``.
+        options: For the downloader.
+    """
+
+    urls: tuple[str, ...]
+    input_list: str | None
+    folder: str
+    file: str | None
+    checksum: str | None
+    jobs: int
+    per_host: int
+    family: int
+    tls: ssl.SSLContext | None = field(repr=False)
+    trust_env: bool
+    netrc: bool
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    as_json: bool
+    progress: str
+    options: DownloadOptions = field(repr=False)
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether one URL alone is asked for."""
+        return len(self.urls) == 1 and self.input_list is None
+
+
+def make_plan(given: Mapping[str, Any]) -> Plan:
+    """Check what was given on the command line as a whole, and make a plan of it.
+
+    Raises:
+        Refusal: A file that an option names cannot be used.
+        click.UsageError: The options do not go together.
+    """
+    _check_together(given)
+    from asyncflags._cli.tls import tls_context
+
+    return Plan(
+        urls=tuple(given["urls"]),
+        input_list=given["input_list"],
+        folder=_as_folder(given["folder"]),
+        file=given["file"],
+        checksum=given["checksum"],
+        jobs=given["jobs"],
+        per_host=given["per_host"],
+        family=_family(given),
+        tls=tls_context(
+            authorities=given["cacert"],
+            certificate=given["cert"],
+            key=given["key"],
+            insecure=given["insecure"],
+        ),
+        # An empty --proxy is the way to say: none, in spite of the environment.
+        trust_env=given["proxy"] is None,
+        netrc=given["netrc"],
+        dry_run=given["dry_run"],
+        quiet=given["quiet"],
+        verbose=given["verbose"],
+        as_json=given["as_json"],
+        progress=given["progress"],
+        options=_download_options(given),
+    )
+
+
+def _check_together(given: Mapping[str, Any]) -> None:
+    many = len(given["urls"]) > 1 or given["input_list"] is not None
+    for wrong, reason in (
+        (not given["urls"] and given["input_list"] is None,
+         "no URL given: name at least one, or a list of them with -i FILE"),
+        (many and given["file"] is not None,
+         "-o takes one URL: use -d DIR for several"),
+        (given["file"] is not None and given["folder"] is not None,
+         "-o and -d exclude each other: give -o the whole path"),
+        (given["file"] == "" or given["folder"] == "",
+         "the destination is empty: name a file with -o or a folder with -d"),
+        (many and given["checksum"] is not None,
+         "--checksum takes one URL: it can hold for one file only"),
+        (given["file"] == "-" and given["as_json"],
+         "-o - and --json exclude each other: both write to standard output"),
+        (given["only_ipv4"] and given["only_ipv6"],
+         "-4 and -6 exclude each other: leave out both to use either"),
+    ):  # fmt: skip
+        if wrong:
+            raise click.UsageError(reason)
+
+
+def _as_folder(folder: str | None) -> str:
+    import os
+
+    # The separator at the end tells the engine to create the folder.
+    return os.path.join(folder or ".", "")
+
+
+def _family(given: Mapping[str, Any]) -> int:
+    import socket
+
+    if given["only_ipv4"]:
+        return socket.AF_INET
+    return socket.AF_INET6 if given["only_ipv6"] else 0
+
+
+def _download_options(given: Mapping[str, Any]) -> DownloadOptions:
+    from asyncflags._cli.cookies import read_cookies
+    from asyncflags._policies.timeouts import Timeout
+
+    options: dict[str, Any] = {
+        "headers": _combined(given["headers"]) or None,
+        "auth": given["credentials"],
+        "cookies": read_cookies(given["cookies"]) if given["cookies"] else None,
+        "proxy": given["proxy"] or None,
+        "timeout": Timeout(
+            connect=given["connect_timeout"], read=given["read_timeout"], total=given["total_timeout"]
+        ),
+        "min_speed": given["min_speed"],
+        "retries": given["retries"],
+        "max_size": given["max_size"],
+        "max_redirects": given["max_redirects"],
+        "compressed": given["compressed"],
+        "if_exists": given["if_exists"],
+        "durability": given["durability"],
+        "name_from": "server" if given["content_disposition"] else "url",
+        "mtime": given["modified"],
+        "layout": given["layout"],
+    }
+    if given["user_agent"] is not None:
+        options["user_agent"] = given["user_agent"]
+    return cast("DownloadOptions", options)
+
+
+def _combined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Fields as a mapping; several of one name become a list in one field (RFC 9110 section 5.3)."""
+    combined: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    for name, value in headers:
+        first = spelled.setdefault(name.lower(), name)
+        separator = "; " if name.lower() == "cookie" else ", "
+        combined[first] = f"{combined[first]}{separator}{value}" if first in combined else value
+    return combined

@@ -1,0 +1,1 @@
+"""The faces of the engine: the clients and the shell command."""

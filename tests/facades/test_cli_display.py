@@ -1,0 +1,174 @@
+"""Progress as it is shown, from snapshots made by hand."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from asyncflags._cli.display import Pace, active_text, duration_text, estimate, progress_text, size_text
+from asyncflags._cli.live_bar import LiveBar, Picture
+from asyncflags._models import ActiveDownload, Progress
+from asyncflags.testing import Origin
+
+from .shell import started
+
+MEGABYTE = 1 << 20
+
+
+def at(
+    seconds: float, size: int = 0, completed: int = 0, failed: int = 0, *active: ActiveDownload
+) -> Progress:
+    return Progress(
+        completed=completed, failed=failed, size=size, attempts=0, retries=0, seconds=seconds, active=active
+    )
+
+
+def paced(*snapshots: Progress) -> Pace:
+    pace = Pace()
+    for snapshot in snapshots:
+        pace.add(snapshot)
+    return pace
+
+
+def drawn(progress: Progress, total: int | None, *, width: int = 80, color: bool = False) -> str:
+    """What the live bar shows, without the control characters that move the cursor."""
+    console = Console(file=io.StringIO(), width=width, force_terminal=color, legacy_windows=False)
+    console.print(Picture(lambda: progress, lambda: total))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    pace = paced(*(at(second, 100 * MEGABYTE) for second in range(10)), at(10, 105 * MEGABYTE))
+    assert pace.bytes_per_second == MEGABYTE
+
+
+def test_the_first_snapshot_has_a_rate_already() -> None:
+    assert paced(at(2.0, 2 * MEGABYTE)).bytes_per_second == MEGABYTE
+    assert paced().bytes_per_second == 0
+    assert paced(at(0.0, 5)).bytes_per_second == 0
+
+
+def test_time_left_of_a_list_comes_from_its_files() -> None:
+    now = at(10, MEGABYTE, 45, 5)
+    so_far = estimate(now, 100, paced(at(0), now))
+    assert (so_far.fraction, so_far.seconds_left) == (0.5, 10.0)
+
+
+def test_time_left_of_the_last_files_comes_from_their_bytes() -> None:
+    active = ActiveDownload("a", MEGABYTE, 4 * MEGABYTE, 1.0)
+    now = at(1, MEGABYTE, 0, 0, active)
+    so_far = estimate(now, 1, paced(at(0), now))
+    assert (so_far.fraction, so_far.seconds_left) == (0.25, 3.0)
+
+
+def test_nothing_is_promised_that_is_not_known() -> None:
+    unknown = at(1, MEGABYTE, 0, 0, ActiveDownload("a", MEGABYTE, None, 1.0))
+    assert estimate(unknown, 1, paced(at(0), unknown)).seconds_left is None
+    assert estimate(unknown, None, paced(at(0), unknown)).fraction is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 99), st.none() | st.integers(0, 99)), max_size=4),
+    st.integers(0, 9), st.none() | st.integers(0, 9), st.floats(0, 1e6),
+)  # fmt: skip
+def test_whatever_comes_the_fraction_is_one(
+    active: list[tuple[int, int | None]], completed: int, total: int | None, seconds: float
+) -> None:
+    downloads = [ActiveDownload("a", received, expected, 0.0) for received, expected in active]
+    now = at(seconds, 1, completed, 0, *downloads)
+    so_far = estimate(now, total, paced(now))
+    assert so_far.fraction is None or 0 <= so_far.fraction <= 1
+    assert progress_text(now, total, so_far)
+
+
+def test_the_line_has_files_bytes_rate_time_left_and_failures() -> None:
+    now = at(10, 10 * MEGABYTE, 1000, 3)
+    so_far = estimate(now, 2006, paced(at(0), now))
+    assert progress_text(now, 2006, so_far) == ("1,003/2,006 files, 10.0 MiB, 1.0 MiB/s, 0:10 left, 3 failed")
+    assert progress_text(at(1, 0, 1), None, estimate(at(1), None, paced())) == "1 file, 0 B, 0 B/s"
+
+
+def test_sizes_and_durations_read_well() -> None:
+    sizes = [0, 999, 1000, 1024, 150 * 1024, MEGABYTE - 1, MEGABYTE, 1 << 60]
+    assert [size_text(size) for size in sizes] == [
+        "0 B", "999 B", "1.0 KiB", "1.0 KiB", "150 KiB", "1.0 MiB", "1.0 MiB", "1024 PiB",
+    ]  # fmt: skip
+    assert [duration_text(seconds) for seconds in (0, 59.6, 3723, 86400 * 3)] == [
+        "0:00", "1:00", "1:02:03", "3 days",
+    ]  # fmt: skip
+
+
+def test_one_download_shows_its_share_or_its_bytes() -> None:
+    assert active_text(ActiveDownload("a", 50, 200, 1.0)) == "25 % of 200 B"
+    assert active_text(ActiveDownload("a", 2048, None, 1.0)) == "2.0 KiB"
+
+
+def test_the_bar_names_the_longest_running_and_fits_the_terminal() -> None:
+    active = [ActiveDownload(f"{name}-{'x' * 99}.iso", 50, 100, 9.0) for name in "abcd"]
+    lines = drawn(at(10, MEGABYTE, 3, 1, *active), 8, width=60).splitlines()
+    assert "4/8 files" in lines[0]
+    assert [line[:16] for line in lines[1:]] == [f"  50 % of 100 B  {name}"[:16] for name in "abc"]
+    assert all(len(line) <= 60 for line in lines)
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    active = ActiveDownload("evil\x1b[2J\n.iso", 50, 100, 9.0)
+    assert "evil?[2J?.iso" in drawn(at(10, 0, 0, 0, active), 1)
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[38;" in drawn(at(1), 8, color=True) or "\x1b[3" in drawn(at(1), 8, color=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in drawn(at(1), 8, color=True)
+
+
+def test_lines_stand_above_the_bar_as_they_are() -> None:
+    stream = io.StringIO()
+    bar = LiveBar(Picture(lambda: at(1), lambda: 2), stream, forced=True)
+    bar.start()
+    bar.emit(["[red]/a/long/" + "x" * 200, "12 :smile:"])
+    bar.stop()
+    bar.stop()
+    shown = stream.getvalue()
+    assert "[red]/a/long/" + "x" * 200 + "\n" in shown
+    assert "12 :smile:\n" in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("0/2 files")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("options", "has_bar"), [([], True), (["-q"], False), (["--progress", "never"], False)]
+)
+async def test_the_bar_is_drawn_on_a_terminal_and_paths_still_go_to_standard_output(
+    tmp_path: Path, options: list[str], has_bar: bool
+) -> None:
+    reader, terminal = pty.openpty()
+    async with Origin() as origin:
+        origin.add("/a", b"a")
+        arguments = ["get", f"{origin.url}/a", f"{origin.url}/a", *options]
+        variables = {"TERM": "xterm"}
+        async with started(*arguments, folder=tmp_path, more=variables, stderr=terminal) as process:
+            out, _ = await process.communicate()
+    os.close(terminal)
+    shown = b""
+    try:
+        while piece := os.read(reader, 65536):
+            shown += piece
+    except OSError:
+        # Linux says so when the last writer of a pseudo-terminal has left.
+        pass
+    finally:
+        os.close(reader)
+    assert sorted(out.decode().splitlines()) == [str(tmp_path / "a"), str(tmp_path / "a-2")]
+    assert (b"/2 files" in shown, b"2 downloaded" in shown) == (has_bar, "-q" not in options)
+    assert (b"\x1b[?25h" in shown) == has_bar
