@@ -67,7 +67,7 @@ class _Protocol(ResponseHandler):
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         payload = self._payload
         if payload is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(_MalformedBody(str(exc)), exc)
+            payload.set_exception(_MalformedBody(_reason(exc)), exc)
         super().set_exception(exc, *cause)
 
     def is_connected(self) -> bool:
@@ -232,6 +232,12 @@ def _mend(session: aiohttp.ClientSession) -> None:
         connector._factory = functools.partial(_Protocol, loop=connector._loop)  # type: ignore[assignment]
 
 
+def _reason(error: BaseException) -> str:
+    """What a parser complains of, without the dump of bytes that follows its first line."""
+    text: str = getattr(error, "message", "") or str(error)
+    return text.partition("\n")[0].rstrip(":")[:200]
+
+
 def _short(error: BaseException) -> str:
     """One line of an error that may hold a dump of bytes over many."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -251,7 +257,7 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
                 url=request.url,
             )
         case aiohttp.ClientResponseError():
-            return ProtocolError(f"the answer is not valid HTTP: {_short(error)}", url=request.url)
+            return ProtocolError(f"the answer is not valid HTTP: {_reason(error)}", url=request.url)
         case aiohttp.ClientSSLError() | ssl_module.SSLError() | ssl_module.CertificateError():
             return TlsError(
                 f"no trusted TLS connection to {host}: {_short(error)}; "
@@ -271,6 +277,10 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
         case aiohttp.ClientConnectorError():
             reason = error.os_error.strerror or _short(error)
             return ConnectError(f"no connection to {host} port {error.port}: {reason}", url=request.url)
+        case aiohttp.ServerDisconnectedError():
+            return ReadError(
+                f"{host} closed the connection before the head of its answer was whole", url=request.url
+            )
         case ValueError():
             return InvalidUrl(f"the request cannot be sent: {_short(error)}", url=request.url)
         case _:
