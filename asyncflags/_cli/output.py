@@ -37,6 +37,7 @@ class LineWriter:
         self._interval = interval
         self._on_failure = on_failure
         self._lines: list[str] = []
+        self._writing: asyncio.Future[None] | None = None
         self._lock = asyncio.Lock()
         self._bridge = ThreadBridge(1, name="asyncflags-output")
         self._failed = False
@@ -55,14 +56,18 @@ class LineWriter:
     async def flush(self) -> None:
         """Wait until every line that was taken is written."""
         async with self._lock:
-            while self._lines:
-                lines, self._lines = self._lines, []
+            while self._lines or self._writing is not None:
+                if self._writing is None:
+                    lines, self._lines = self._lines, []
+                    self._writing = asyncio.wrap_future(self._bridge.submit(self._emit, lines))
                 try:
-                    # Not bridge.run(): that waits for a stuck reader even when it is cancelled.
-                    await asyncio.wrap_future(self._bridge.submit(self._emit, lines))
+                    # Cancelled here, what is being written is left to the next flush and not lost. Not
+                    # bridge.run(): that waits for a stuck reader even when it is cancelled.
+                    await asyncio.shield(self._writing)
                 except (OSError, ValueError) as error:
                     # Python says ValueError for a file object that was closed.
                     self._fail(error if isinstance(error, OSError) else BrokenPipeError())
+                self._writing = None
 
     async def aclose(self, *, patient: bool = True) -> None:
         """Write what is left and end the thread.

@@ -122,7 +122,9 @@ class Credentials(Kind):
         if not colon:
             if not _is_terminal():
                 self.fail("the password is missing: write NAME:PASSWORD, or use --netrc", param, ctx)
-            password = click.prompt(f"Password of {name}", hide_input=True, err=True, default="")
+            password = click.prompt(
+                f"Password of {name}", hide_input=True, err=True, default="", show_default=False
+            )
         return name, password
 
 

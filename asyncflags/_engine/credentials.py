@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Credentials", "basic"]
 
 
+_NO_PROXY_BY_ITSELF = {"no_proxy", "NO_PROXY", "request_method", "REQUEST_METHOD"}
+_PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"}
+
+
 def basic(name: str, password: str) -> str:
     """The value of an ``Authorization`` field for HTTP Basic authentication (RFC 7617 section 2)."""
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode("ascii")
@@ -33,7 +37,11 @@ class Credentials:
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None, netrc: netrc | None = None) -> None:
-        self._environment = environment
+        # Only what speaks of proxies, read once: a look into the process's environment is not cheap.
+        variables = {
+            name: value for name, value in (environment or {}).items() if name.lower() in _PROXY_VARIABLES
+        }
+        self._environment = variables if variables.keys() - _NO_PROXY_BY_ITSELF else None
         self.netrc = netrc
         self._proxies: dict[str, tuple[str, dict[str, str] | None]] = {}
 

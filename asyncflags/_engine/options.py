@@ -138,6 +138,10 @@ class Options:
         return self.timeout if self.timeout is not None else _NO_TIMEOUT
 
     def _base_headers(self) -> dict[str, str]:
+        _check_field("User-Agent", self.user_agent)
+        if isinstance(self.cookies, Mapping):
+            for name, value in self.cookies.items():
+                _check_field("Cookie", f"{name}={value}")
         base = {
             "Accept": "*/*",
             "Accept-Encoding": "gzip, deflate" if self.compressed else "identity",

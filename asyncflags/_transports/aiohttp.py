@@ -120,7 +120,8 @@ class _Stream(ResponseStream):
     async def receive(self, room: Room) -> bytes:
         try:
             data = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
+        except Exception as error:
+            # aiohttp lets errors of others through; none of them may end a whole list.
             raise self._translated(error) from error
         self._received += len(data)
         return data
@@ -173,6 +174,15 @@ class AiohttpTransport(Transport):
         if session is not None:
             _mend(session)
 
+    def _check_family(self, request: ExchangeRequest) -> None:
+        """Refuse an address literal of the family that is not wanted; aiohttp asserts that it never comes."""
+        host = URL(request.proxy or request.url, encoded=True).raw_host or ""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if family != self._family and (":" in host or host.replace(".", "").isdigit()):
+            raise InvalidUrl(
+                f"{host} is no address of the family asked for; leave family (-4, -6) out", url=request.url
+            )
+
     def _start(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=0,
@@ -202,6 +212,8 @@ class AiohttpTransport(Transport):
 
     async def open(self, request: ExchangeRequest) -> ResponseStream:
         session = self._session or self._start()
+        if self._family:
+            self._check_family(request)
         try:
             response = await session.request(
                 "GET",
@@ -213,7 +225,8 @@ class AiohttpTransport(Transport):
                 proxy_headers=request.proxy_headers,
                 timeout=self._timeout(request.connect_timeout),
             )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except Exception as error:
+            # aiohttp asserts, and lets errors of others through; none of them may end a whole list.
             raise _translated(error, request) from error
         return _Stream(response)
 
@@ -283,5 +296,9 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
             )
         case ValueError():
             return InvalidUrl(f"the request cannot be sent: {_short(error)}", url=request.url)
-        case _:
+        case aiohttp.ClientError() | OSError():
             return ReadError(f"the connection to {host} broke: {_short(error)}", url=request.url)
+        case _:
+            return ConnectError(
+                f"the exchange with {host} failed: {type(error).__name__}: {_short(error)}", url=request.url
+            )

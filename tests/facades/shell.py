@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+_WITHOUT_UVLOOP = (
+    "import sys; sys.modules['uvloop'] = None; from asyncflags._cli.main import main; sys.exit(main())"
+)
 PATIENCE_SECONDS = 30.0
 """A run that takes longer than this hangs."""
 
@@ -51,11 +54,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 async def started(
     *arguments: str, folder: Path, more: Mapping[str, str] | None = None, **streams: Any
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start ``asyncflags`` in *folder*; whatever happens, it has ended afterwards."""
+    """Start ``asyncflags`` in *folder*; whatever happens, it has ended afterwards.
+
+    It runs on the kind of loop that the test runs on, so that its signals and pipes are tried on both.
+    """
+    has_uvloop = "uvloop" in type(asyncio.get_running_loop()).__module__
+    program = ["-m", "asyncflags"] if has_uvloop else ["-c", _WITHOUT_UVLOOP]
     given = {"stdin": asyncio.subprocess.DEVNULL, "stdout": asyncio.subprocess.PIPE} | streams
     given.setdefault("stderr", asyncio.subprocess.PIPE)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "asyncflags", *arguments, cwd=folder, env=environment(folder, **(more or {})),
+        sys.executable, *program, *arguments, cwd=folder, env=environment(folder, **(more or {})),
         preexec_fn=_take_signals, **given,
     )  # fmt: skip
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pty
@@ -14,11 +15,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from asyncflags._cli.display import Pace, active_text, duration_text, estimate, progress_text, size_text
+from asyncflags._cli.get import get
 from asyncflags._cli.live_bar import LiveBar, Picture
+from asyncflags._cli.options import make_plan
+from asyncflags._cli.running import Interruption
+from asyncflags._cli.screen import Screen
 from asyncflags._models import ActiveDownload, Progress
 from asyncflags.testing import Origin
 
-from .shell import started
+from .shell import shell, started
 
 MEGABYTE = 1 << 20
 
@@ -143,6 +148,35 @@ def test_lines_stand_above_the_bar_as_they_are() -> None:
     assert "[red]/a/long/" + "x" * 200 + "\n" in shown
     assert "12 :smile:\n" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("0/2 files")
+
+
+async def test_where_there_is_no_terminal_a_line_comes_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("asyncflags._cli.screen._PLAIN_INTERVAL_SECONDS", 0.001)
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    plan = make_plan(get.make_context("get", ["http://127.0.0.1/"]).params)
+    screen, asked = Screen(plan, Interruption(task, loop)), asyncio.Event()
+
+    def progress() -> Progress:
+        asked.set()
+        return at(1, MEGABYTE, 2)
+
+    screen.begin(progress, lambda: 4)
+    await asked.wait()
+    await screen.end("that is all")
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "asyncflags: 2/4 files, 1.0 MiB, 1.0 MiB/s, 0:01 left"
+    assert last == "asyncflags: that is all"
+
+
+async def test_the_bar_can_be_forced(tmp_path: Path) -> None:
+    async with Origin() as origin:
+        origin.add("/a", b"a")
+        ran = await shell("get", "--progress", "always", f"{origin.url}/a", folder=tmp_path)
+    assert "/1 file" in ran.err
+    assert ran.lines == [str(tmp_path / "a")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
