@@ -111,6 +111,7 @@ class AsyncDownloader:
         self.processes = ProcessBridge(self.limits.max_processes)
         self._engine: Engine | None = None
         self._running: set[asyncio.Task[Any]] = set()
+        self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -344,8 +345,16 @@ class AsyncDownloader:
         Safe to call twice.
         """
         self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close(asyncio.current_task()))
+        # Two who close at once wait for the same; neither being cancelled ends it half-way.
+        await wait_all((self._closing,))
+        self._closing.result()
+
+    async def _close(self, closer: asyncio.Task[Any] | None) -> None:
+        """Close in the order in which things rest on each other."""
         engine, self._engine = self._engine, None
-        running = [task for task in self._running if task is not asyncio.current_task()]
+        running = [task for task in self._running if task is not closer]
         for task in running:
             task.cancel()
         closers: list[Callable[[], Awaitable[None]]] = [lambda: wait_all(running)]
@@ -359,7 +368,7 @@ class AsyncDownloader:
             try:
                 await close()
             except BaseException as error:  # noqa: BLE001
-                # Whatever happens to one of them, and to the caller, the rest is closed all the same.
+                # Whatever happens to one of them, the rest is closed all the same.
                 failure = failure or error
         if failure is not None:
             raise failure
@@ -422,9 +431,8 @@ class AsyncDownloader:
     async def _resolve(self, host: str, port: int, family: int) -> Sequence[AddressInfo]:
         self._looking += 1
         try:
-            async with asyncio.timeout(self._options.effective_timeout.connect):
-                # Not `run`, which would wait for the end of a look-up that nobody waits for any more.
-                return await asyncio.wrap_future(self._lookups.submit(_getaddrinfo, host, port, family))
+            # Not `run`, which would wait for the end of a look-up that nobody waits for any more.
+            return await asyncio.wrap_future(self._lookups.submit(_getaddrinfo, host, port, family))
         finally:
             self._looking -= 1
 

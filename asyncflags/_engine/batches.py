@@ -16,13 +16,29 @@ if TYPE_CHECKING:
     from asyncflags._types import Buffer
     from asyncflags.bridges.threads import ThreadBridge
 
-__all__ = ["BATCH_BYTES", "Batches"]
+__all__ = ["BATCH_BYTES", "Batches", "Blocks"]
 
 BATCH_BYTES = 1 << 18
 """Bytes that go over in one call; a smaller body goes over whole, with its publication."""
 
-_LENT_BYTES = 1 << 19
+_BLOCK_BYTES = 1 << 18
 _LEAST_ROOM = 1 << 16
+_MOST_SPARE = 64
+
+
+class Blocks:
+    """Memory for transports that read into it, kept between downloads; to make it anew costs its zeroing."""
+
+    def __init__(self) -> None:
+        self._spare: list[memoryview] = []
+
+    def take(self) -> memoryview:
+        """A block that nobody else has."""
+        return self._spare.pop() if self._spare else memoryview(bytearray(_BLOCK_BYTES))
+
+    def give_back(self, blocks: list[memoryview]) -> None:
+        """Nothing uses *blocks* any more."""
+        self._spare += blocks[: _MOST_SPARE - len(self._spare)]
 
 
 class Batches:
@@ -31,36 +47,38 @@ class Batches:
     Args:
         disk: The bridge that the intake is called on.
         intake: Takes the batches, one at a time and in order.
+        pool: Where the memory comes from that is lent to the transport.
     """
 
-    def __init__(self, disk: ThreadBridge, intake: Intake) -> None:
+    def __init__(self, disk: ThreadBridge, intake: Intake, pool: Blocks) -> None:
+        self._pool = pool
         self._disk = disk
         self._intake = intake
         self.flushed = False
         self._chunks: list[Buffer] = []
         self._size = 0
         self._writing: Future[None] | None = None
-        # Memory to lend: one block gathers while the other is being written.
+        # At most two: the last one gathers while the one before it is being written.
         self._blocks: list[memoryview] = []
-        self._lent: memoryview | None = None
+        self._is_lent = False
         self._used = 0
 
     def room(self) -> memoryview:
         """Lend memory to a transport that reads into it; at least 64 KiB."""
         if not self._blocks:
-            self._blocks = [memoryview(bytearray(_LENT_BYTES)) for _ in range(2)]
-        self._lent = self._blocks[0]
-        return self._lent[self._used :]
+            self._blocks.append(self._pool.take())
+        self._is_lent = True
+        return self._blocks[-1][self._used :]
 
     def add(self, data: Buffer, size: int) -> bool:
         """Take the next chunk; whether it is time to `flush`."""
         self._chunks.append(data)
         self._size += size
-        if self._lent is not None:
+        if self._is_lent:
             # The transport filled what it was lent, from its start.
-            self._lent = None
+            self._is_lent = False
             self._used += size
-            return self._used > _LENT_BYTES - _LEAST_ROOM
+            return self._used > _BLOCK_BYTES - _LEAST_ROOM
         return self._size >= BATCH_BYTES
 
     async def flush(self) -> None:
@@ -72,6 +90,12 @@ class Batches:
         self.flushed = True
         chunks = await self.settle()
         self._writing = self._disk.submit(self._intake.take, chunks)
+        if self._used:
+            self._used = 0
+            if len(self._blocks) == 1:
+                self._blocks.append(self._pool.take())
+            else:
+                self._blocks.reverse()
 
     async def settle(self) -> list[Buffer]:
         """Wait for the batch being written, and return what has gathered since."""
@@ -83,10 +107,12 @@ class Batches:
                 self._writing = writing
                 raise
         chunks, self._chunks, self._size = self._chunks, [], 0
-        if self._used:
-            self._blocks.reverse()
-            self._used = 0
         return chunks
+
+    def close(self) -> None:
+        """The intake has ended: give the memory back."""
+        self._pool.give_back(self._blocks)
+        self._blocks = []
 
     async def abandon(self) -> None:
         """Wait until nothing is being written any more, then remove what was."""

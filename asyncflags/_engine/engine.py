@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from asyncflags._engine.batches import Blocks
 from asyncflags._engine.hosts import Hosts
 from asyncflags._engine.job import Job, Skipped
 from asyncflags._engine.planning import Names
@@ -65,6 +66,7 @@ class Engine:
         self.credentials = credentials
         self.hosts = Hosts(limits.max_connections_per_host)
         self.slots = asyncio.Semaphore(limits.max_downloads)
+        self.blocks = Blocks()
         self.names = Names()
         self.runs: set[Outcomes] = set()
         self.backoff = Backoff()

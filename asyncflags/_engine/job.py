@@ -180,15 +180,16 @@ class Job:
 
     async def _claim(self, path: str, exact: bool) -> str:
         names = self.engine.names
-        if exact and self.options.if_exists != "rename":
+        renames = self.options.if_exists == "rename"
+        wanted, number = path, 1
+        if exact and not renames:
             names.take_exactly(path, run=self._run)
         else:
-            wanted = path
             path, number = names.take(wanted, run=self._run)
-            while self.options.if_exists == "rename" and await self._exists(path):
+        try:
+            while renames and await self._exists(path):
                 names.release(path)
                 path, number = names.take(wanted, run=self._run, first=number + 1)
-        try:
             await self._respect_existing(path)
         except BaseException:
             names.release(path)

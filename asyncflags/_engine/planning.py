@@ -139,6 +139,11 @@ class Names:
         Returns:
             The path taken and its number.
         """
+        if first == 1:
+            key = folded(path)
+            if key not in self._active and (run is None or run.add(key)):
+                self._active.add(key)
+                return path, 1
         number = self._first_free(path, run, first)
         taken = _numbered_path(path, number)
         key = folded(taken)

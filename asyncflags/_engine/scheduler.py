@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVarTuple, Unpack
 
 from asyncflags._engine.engine import Afterwards, processed, result_of, skipped_result
 from asyncflags._engine.feeding import Feed
@@ -20,7 +20,7 @@ from asyncflags._models import MAX_REPORTED_FAILURES, Outcome, Report, Request, 
 from asyncflags._storage.checkpoint import Checkpoint
 from asyncflags._storage.claims import NameClaims
 from asyncflags._storage.files import FileSink
-from asyncflags.bridges._waiting import wait_all
+from asyncflags.bridges._waiting import wait_all, wait_settled
 from asyncflags.errors import ClosedError, DownloadError
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from asyncflags._types import Urls
 
 __all__ = ["Outcomes", "ReportBuilder"]
+
+Ts = TypeVarTuple("Ts")
 
 _MOST_TAILS = 512
 """Whole bodies that may wait for their checkpoint or for the caller's function, in one run."""
@@ -67,14 +69,22 @@ class Outcomes(AsyncIterator[Outcome]):
         self._workers = 0
         self._busy = 0
         self._tails = asyncio.Semaphore(_MOST_TAILS)
+        self._tailing: dict[Job, Body] = {}
         self._failure: BaseException | None = None
         self._ended = False
 
     async def __aenter__(self) -> Self:
-        self._destination = await self._plan()
+        self._engine.runs.add(self)
+        try:
+            self._destination = await self._plan()
+        except BaseException:
+            self._engine.runs.discard(self)
+            raise
+        if self._failure is not None:
+            # The downloader was closed meanwhile.
+            raise self._failure
         if self._options.durability == "fsync":
             self._checkpoint = Checkpoint(self._engine.disk, self._engine.limits.max_threads)
-        self._engine.runs.add(self)
         self._hire()
         return self
 
@@ -99,15 +109,21 @@ class Outcomes(AsyncIterator[Outcome]):
                 self._queue.put_nowait(None)
 
     async def _cancel_rest(self) -> None:
+        """End what is under way and clean up, in a task of its own that nobody's cancellation reaches."""
         self._ended = True
+        cleaning = asyncio.get_running_loop().create_task(self._clean_up())
+        await wait_all((cleaning,))
+        cleaning.result()
+
+    async def _clean_up(self) -> None:
         for task in self._tasks:
             task.cancel()
-        try:
-            await wait_all(self._tasks)
-        finally:
-            await self._feed.aclose()
-            if self._checkpoint is not None:
-                await self._checkpoint.aclose()
+        await wait_all(self._tasks)
+        if self._checkpoint is not None:
+            await self._checkpoint.aclose()
+        while self._tailing:
+            await self._drop(*self._tailing.popitem())
+        await self._feed.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -139,15 +155,18 @@ class Outcomes(AsyncIterator[Outcome]):
 
     # Everything below runs in tasks of its own.
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guarded(work))
+    def _start(self, work: Callable[[Unpack[Ts]], Coroutine[Any, Any, None]], *args: *Ts) -> None:
+        self._busy += 1
+        task = asyncio.get_running_loop().create_task(self._guarded(work, *args))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(
+        self, work: Callable[[Unpack[Ts]], Coroutine[Any, Any, None]], *args: *Ts
+    ) -> None:
         """Run *work*; what it raises beyond a download's own error ends the whole run."""
         try:
-            await work
+            await work(*args)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001
@@ -166,8 +185,7 @@ class Outcomes(AsyncIterator[Outcome]):
         """Start a worker more, up to the limit; each does so when it finds work."""
         if self._workers < self._engine.limits.max_downloads and not self._feed.ended:
             self._workers += 1
-            self._busy += 1
-            self._start(self._work())
+            self._start(self._work)
 
     async def _work(self) -> None:
         try:
@@ -222,16 +240,18 @@ class Outcomes(AsyncIterator[Outcome]):
         except BaseException:
             await self._drop(job, body)
             raise
-        self._busy += 1
-        self._start(self._finish(job, body))
+        # A task that is cancelled before its first step does nothing, so what it owns is noted here.
+        self._tailing[job] = body
+        self._start(self._finish, job, body)
 
     async def _drop(self, job: Job, body: Body) -> None:
         try:
-            await self._engine.disk.run(body.intake.discard)
+            await wait_settled(self._engine.disk.submit(body.intake.discard))
         finally:
             job.release()
 
     async def _finish(self, job: Job, body: Body) -> None:
+        del self._tailing[job]
         try:
             outcome = await self._publish(job, body)
         finally:

@@ -235,7 +235,7 @@ class Attempt:
     async def _fill(self, stream: ResponseStream, body: Body, length: int | None) -> None:
         """Bring the whole body into the intake and have it verified, and published if it is time."""
         intake, disk = body.intake, self._engine.disk
-        batches = Batches(disk, intake)
+        batches = Batches(disk, intake, self._engine.blocks)
         self._reading = True
         try:
             await self._gather(stream, batches)
@@ -262,6 +262,8 @@ class Attempt:
                 self._job.retries_left = 0
             await batches.abandon()
             raise
+        finally:
+            batches.close()
 
     async def _gather(self, stream: ResponseStream, batches: Batches) -> None:
         job, tally, clock = self._job, self._engine.tally, self._engine.time

@@ -85,6 +85,8 @@ def _check_chunked(codings: list[str], lengths: list[str], http_version: tuple[i
 
 
 def _agreed_length(fields: list[str]) -> int:
+    if len(fields) == 1 and "," not in fields[0]:
+        return _parse_length(fields[0])
     # A repeated field and a list of values mean the same (RFC 9110 section 8.6).
     lengths = {_parse_length(value) for field in fields for value in field.split(",")}
     if len(lengths) > 1:

@@ -206,7 +206,13 @@ class AiohttpTransport(Transport):
     def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(connect)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=connect)
+            timeout = aiohttp.ClientTimeout(
+                # Ours never wait for the pool, so `connect` covers the look-up, the connection and TLS.
+                total=None,
+                connect=connect,
+                sock_connect=connect,
+                sock_read=None,
+            )
             self._timeouts[connect] = timeout
         return timeout
 
@@ -221,6 +227,7 @@ class AiohttpTransport(Transport):
                 headers=request.headers,
                 allow_redirects=False,
                 auto_decompress=False,
+                raise_for_status=False,
                 proxy=request.proxy,
                 proxy_headers=request.proxy_headers,
                 timeout=self._timeout(request.connect_timeout),

@@ -37,7 +37,7 @@ class ExchangeRequest:
         headers: Every field of the request but ``Host`` and ``Connection``, which belong to the transport.
         proxy: URL of an HTTP proxy without credentials, or ``None``: direct.
         proxy_headers: Fields meant for the proxy alone.
-        connect_timeout: Seconds for the connection with its TLS handshake; ``None``: no limit.
+        connect_timeout: Seconds for a new connection: look-up, connecting, TLS handshake; ``None``: no limit.
     """
 
     url: str
