@@ -22,4 +22,4 @@ for row in json.load(sys.stdin)["flags"]: print(sys.argv[1] + row["path"])' "$ba
 "$python" -c 'import json, sys
 for row in json.load(sys.stdin)["flags"]: print(row["sha256"], row["path"].rpartition("/")[2], sep="  ")' \
   <"$folder/index.json" >"$folder/SHA256SUMS"
-cd "$folder" && sha256sum --quiet -c SHA256SUMS
+cd "$folder" && sha256sum -c SHA256SUMS >SHA256SUMS.checked
