@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from asyncflags._sync import Downloader as Downloader
     from asyncflags._sync import download as download
     from asyncflags._sync import download_many as download_many
+    from asyncflags._transports.base import ExchangeRequest as ExchangeRequest
+    from asyncflags._transports.base import ResponseStream as ResponseStream
+    from asyncflags._transports.base import Transport as Transport
     from asyncflags._version import __version__ as __version__
     from asyncflags.errors import BlockedUrl as BlockedUrl
     from asyncflags.errors import BodyTooLarge as BodyTooLarge
@@ -69,6 +72,9 @@ _HOMES = {
     "Downloader": "_sync",
     "download": "_sync",
     "download_many": "_sync",
+    "ExchangeRequest": "_transports.base",
+    "ResponseStream": "_transports.base",
+    "Transport": "_transports.base",
     "__version__": "_version",
     "BlockedUrl": "errors",
     "BodyTooLarge": "errors",
@@ -118,6 +124,7 @@ __all__ = [
     "DownloadOptions",
     "Downloader",
     "Event",
+    "ExchangeRequest",
     "InvalidUrl",
     "Limits",
     "Outcome",
@@ -129,6 +136,7 @@ __all__ = [
     "ReadTimeout",
     "Report",
     "Request",
+    "ResponseStream",
     "Result",
     "StatusError",
     "StorageError",
@@ -139,6 +147,7 @@ __all__ = [
     "TooSlow",
     "TotalTimeout",
     "TransferTimeout",
+    "Transport",
     "TransportError",
     "TruncatedBody",
     "UnsafePath",

@@ -265,8 +265,12 @@ class AsyncDownloader:
 
         Returns:
             An async context manager that is an async iterator of `Outcome`. Leaving it early cancels the
-            rest. Iterating raises whatever *urls* raised; entering it raises `StorageError` if the folder
-            cannot be made, and `ClosedError` after `aclose`.
+            rest. Iterating raises whatever *urls* raised.
+
+        Raises:
+            ClosedError: The downloader is closed.
+            StorageError: On entering the context: the folder cannot be made.
+            TypeError: *urls* is no iterable, or a single URL.
         """
         chosen = self._options.override(cast("dict[str, Any]", options))
         engine = self._ready()

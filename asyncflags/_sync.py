@@ -263,6 +263,11 @@ class Downloader:
 
         Returns:
             A context manager that is an iterator of `Outcome`. Leaving it early cancels the rest.
+
+        Raises:
+            ClosedError: On entering the context: the downloader is closed.
+            StorageError: On entering the context: the folder cannot be made.
+            RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.as_completed", "async with AsyncDownloader.as_completed")
 

@@ -12,7 +12,7 @@ from asyncflags._policies.naming import choose_name, folded, numbered, path_in_l
 from asyncflags._storage.claims import NameClaims
 from asyncflags._storage.files import PART_SUFFIX, FileSink
 from asyncflags._storage.sinks import MemorySink, Sink, StreamSink
-from asyncflags._storage.trouble import storage_error
+from asyncflags._storage.trouble import storage_error, unusable_name
 from asyncflags.errors import StorageError
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def inspect_folder(dest: StrPath) -> Destination:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
         raise storage_error(error, path) from error
+    except ValueError as error:
+        raise unusable_name(path) from error
     return Destination(folder=path)
 
 
@@ -115,6 +117,8 @@ def existing_size(path: str, checksum: Checksum | None, size: int | None) -> int
         return None
     except OSError as error:
         raise storage_error(error, path) from error
+    except ValueError as error:
+        raise unusable_name(path) from error
     return actual
 
 

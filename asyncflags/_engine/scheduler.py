@@ -161,9 +161,7 @@ class Outcomes(AsyncIterator[Outcome]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(
-        self, work: Callable[[Unpack[Ts]], Coroutine[Any, Any, None]], *args: *Ts
-    ) -> None:
+    async def _guarded(self, work: Callable[[Unpack[Ts]], Coroutine[Any, Any, None]], *args: *Ts) -> None:
         """Run *work*; what it raises beyond a download's own error ends the whole run."""
         try:
             await work(*args)

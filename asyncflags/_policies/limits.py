@@ -12,14 +12,13 @@ __all__ = ["Limits"]
 class Limits:
     """How much may happen at once. Every field is a whole number, at least 1.
 
-    ===================================  ==========================================================
-    call                                 meaning
-    ===================================  ==========================================================
-    ``Limits()``                         64 downloads, 8 connections to each host
-    ``Limits(max_downloads=1)``          one after another
-    ``Limits(max_downloads=200,          many hosts at once, gently to each
-    max_connections_per_host=2)``
-    ===================================  ==========================================================
+    ======================================  =======================================================
+    call                                    meaning
+    ======================================  =======================================================
+    ``Limits()``                            64 downloads, 8 connections to each host
+    ``Limits(max_downloads=1)``             one after another
+    ``Limits(max_connections_per_host=2)``  many hosts at once, gently to each
+    ======================================  =======================================================
 
     Attributes:
         max_downloads: Downloads under way at once.

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from asyncflags._storage.files import FileSink, sync_folder
 from asyncflags._storage.trouble import storage_error
 from asyncflags.bridges._waiting import wait_all, wait_settled
+from asyncflags.errors import StorageError
 
 if TYPE_CHECKING:
     from asyncflags.bridges.threads import ThreadBridge
-    from asyncflags.errors import StorageError
 
 __all__ = ["Checkpoint"]
 
@@ -104,14 +104,14 @@ class Checkpoint:
         await wait_all(self._commits)
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
-        failures: dict[FileSink, StorageError] = {}
-        shares = [list(entries[first :: self._threads]) for first in range(self._threads)]
-        syncs = [self._disk.submit(_sync_share, share) for share in shares if share]
-        for sync in syncs:
-            await wait_settled(sync)
-            failures.update(sync.result())
-        rest = [entry for entry in entries if entry.sink not in failures]
-        failures.update(await self._disk.run(_rename_all, rest))
+        try:
+            failures = await self._commit_all(entries)
+        except BaseException as error:
+            # Whatever ended the commit, nobody may wait for it for ever.
+            for entry in entries:
+                if not entry.done.done():
+                    entry.done.set_exception(error)
+            raise
         for entry in entries:
             if entry.done.done():
                 continue
@@ -120,6 +120,17 @@ class Checkpoint:
             else:
                 entry.done.set_result(None)
 
+    async def _commit_all(self, entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
+        failures: dict[FileSink, StorageError] = {}
+        shares = [list(entries[first :: self._threads]) for first in range(self._threads)]
+        syncs = [self._disk.submit(_sync_share, share) for share in shares if share]
+        for sync in syncs:
+            await wait_settled(sync)
+            failures.update(sync.result())
+        rest = [entry for entry in entries if entry.sink not in failures]
+        failures.update(await self._disk.run(_rename_all, rest))
+        return failures
+
 
 def _sync_share(entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
     failures = {}
@@ -127,7 +138,7 @@ def _sync_share(entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
         try:
             entry.sink.prepare(modified_at=entry.modified_at)
             entry.sink.sync()
-        except OSError as error:
+        except (OSError, StorageError) as error:
             failures[entry.sink] = _given_up(entry.sink, error)
     return failures
 
@@ -150,6 +161,6 @@ def _rename_all(entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
     return failures
 
 
-def _given_up(sink: FileSink, error: OSError) -> StorageError:
+def _given_up(sink: FileSink, error: OSError | StorageError) -> StorageError:
     sink.discard()
-    return storage_error(error, sink.path)
+    return error if isinstance(error, StorageError) else storage_error(error, sink.path)

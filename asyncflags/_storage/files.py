@@ -14,7 +14,7 @@ import sys
 from typing import Literal
 
 from asyncflags._storage.sinks import Sink
-from asyncflags._storage.trouble import storage_error
+from asyncflags._storage.trouble import storage_error, unusable_name
 from asyncflags._types import Buffer
 from asyncflags.errors import StorageError
 
@@ -38,7 +38,8 @@ _CREATE = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_REOPEN = _CREATE & ~(os.O_CREAT | os.O_EXCL)
+# Without waiting, because something that is no file could stand there, such as a pipe that nobody reads.
+_REOPEN = _CREATE & ~(os.O_CREAT | os.O_EXCL) | getattr(os, "O_NONBLOCK", 0)
 # A byte beyond any file, so that Windows' mandatory locks do not get in the way of the writing.
 _WINDOWS_LOCK_OFFSET = 1 << 62
 
@@ -148,12 +149,15 @@ class FileSink(Sink):
 
     def _create(self) -> None:
         try:
-            self._descriptor = _create(self._part)
-        except FileNotFoundError:
-            if not self._make_folders:
-                raise
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            self._descriptor = _create(self._part)
+            try:
+                self._descriptor = _create(self._part)
+            except FileNotFoundError:
+                if not self._make_folders:
+                    raise
+                os.makedirs(os.path.dirname(self.path), exist_ok=True)
+                self._descriptor = _create(self._part)
+        except ValueError as error:
+            raise unusable_name(self.path) from error
         self._created = True
 
     def _close(self) -> None:
@@ -200,6 +204,10 @@ def _create(part: str) -> int:
 
 def _take(descriptor: int, part: str, fresh: bool) -> bool:
     """Whether the opened part file is ours now; ``False``: it was renamed meanwhile, look again."""
+    if not fresh and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise StorageError(
+            f"{part} stands in the way and is no file; remove it or choose another name", path=part
+        )
     if not _lock(descriptor, fresh):
         raise StorageError(
             f"another download is writing {part}; wait for it, or choose another folder or name", path=part
@@ -242,7 +250,8 @@ def _keep_permissions(descriptor: int, path: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISREG(old.st_mode):
-        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+        # Only who may read, write and run it: other people's bytes inherit no setuid bit.
+        os.fchmod(descriptor, old.st_mode & 0o777)
 
 
 def _rename_without_replacing(part: str, path: str) -> None:

@@ -6,6 +6,8 @@ a sink needs no lock and may take its time. Nothing that was written counts befo
 
 from __future__ import annotations
 
+import errno
+import io
 from abc import ABC, abstractmethod
 from typing import BinaryIO
 
@@ -96,7 +98,12 @@ class StreamSink(Sink):
                 self._stream = open(self._name, "wb", buffering=0)  # noqa: SIM115 - closed by publish and discard
             view = memoryview(data)
             while view:
-                view = view[self._stream.write(view) :]
+                taken: int | None = self._stream.write(view)
+                if taken is None and isinstance(self._stream, io.RawIOBase):
+                    # A raw stream says so when it would block.
+                    raise BlockingIOError(errno.EAGAIN, "it takes no more without waiting")
+                # Others that tell nothing have taken all.
+                view = view[taken:] if taken is not None else view[:0]
         except OSError as error:
             raise storage_error(error, self._name) from error
 

@@ -7,7 +7,7 @@ import os
 
 from asyncflags.errors import StorageError
 
-__all__ = ["storage_error"]
+__all__ = ["storage_error", "unusable_name"]
 
 _WAY_OUT = {
     errno.ENOSPC: "free some space or choose another folder",
@@ -32,4 +32,11 @@ def storage_error(error: OSError, path: str) -> StorageError:
     return StorageError(
         f"cannot write {path}: {reason[:1].lower()}{reason[1:]}" + (f"; {way_out}" if way_out else ""),
         path=path,
+    )
+
+
+def unusable_name(path: str) -> StorageError:
+    """The `StorageError` for a path that the system cannot even express."""
+    return StorageError(
+        f"cannot write {path!a}: this system has no such names; choose another one", path=ascii(path)
     )

@@ -23,14 +23,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncflags._transports.mock import MockResponse as MockResponse
     from asyncflags._transports.mock import MockTransport as MockTransport
     from asyncflags.testing.faulty import FaultyOrigin as FaultyOrigin
     from asyncflags.testing.origin import Origin as Origin
 
-__all__ = ["FaultyOrigin", "MockTransport", "Origin"]
+__all__ = ["FaultyOrigin", "MockResponse", "MockTransport", "Origin"]
 
 _MODULES = {
     "FaultyOrigin": "asyncflags.testing.faulty",
+    "MockResponse": "asyncflags._transports.mock",
     "MockTransport": "asyncflags._transports.mock",
     "Origin": "asyncflags.testing.origin",
 }

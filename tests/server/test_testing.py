@@ -36,7 +36,7 @@ def loaded(code: str) -> set[str]:
 def test_the_public_names_are_found() -> None:
     assert asyncflags.testing.Origin is Origin
     assert asyncflags.testing.FaultyOrigin is FaultyOrigin
-    assert set(asyncflags.testing.__all__) == {"FaultyOrigin", "MockTransport", "Origin"}
+    assert set(asyncflags.testing.__all__) == {"FaultyOrigin", "MockResponse", "MockTransport", "Origin"}
     assert set(asyncflags.testing.__all__) <= set(dir(asyncflags.testing))
 
 
