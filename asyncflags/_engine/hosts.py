@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hosts"]
 
+_ROUNDING = 0.01
+
 
 class _Lane:
     __slots__ = ("resume_at", "slots", "users")
@@ -49,8 +51,11 @@ class Hosts:
         lane = self._lanes.get(origin)
         if lane is None:
             lane = self._lanes[origin] = _Lane(self._limit)
-        lane.resume_at = max(lane.resume_at, loop.time() + seconds)
-        loop.call_at(lane.resume_at, self._forget, origin)
+        moment = loop.time() + seconds
+        if moment > lane.resume_at:
+            lane.resume_at = moment
+            # A moment later, because a loop may round the times of its timers down.
+            loop.call_at(moment + _ROUNDING, self._forget, origin)
 
     async def _enter(self, origin: Origin) -> _Lane:
         lane = self._lanes.get(origin)

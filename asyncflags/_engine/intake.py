@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Decoder", "Intake"]
 
 _DECODED_CHUNK = 1 << 20
+_HEAD_BYTES = 2
 # Text and markup compress up to some 20 times, and DEFLATE at most 1032 times; a body that passes both
 # of these marks is a bomb whatever the caller allows.
 _BOMB_RATIO = 200
@@ -43,28 +44,35 @@ class Decoder:
                 "download the bytes as stored instead (compressed=False, without --compressed)"
             )
         self._coding = coding
-        self._inflate = zlib.decompressobj(wbits=31 if coding == "gzip" else 15)
-        self._started = False
+        self._inflate = zlib.decompressobj(wbits=31)
+        # The first two bytes of a deflate body tell which of its forms it has; until then they wait here.
+        self._head: bytes | None = b"" if coding == "deflate" else None
 
     def decode(self, data: Buffer) -> Iterable[bytes]:
         """Yield what *data* decodes to, at most 1 MiB at a time."""
         rest: bytes | memoryview = memoryview(data)
+        if self._head is not None:
+            rest = self._head + rest
+            if len(rest) < _HEAD_BYTES:
+                self._head = rest
+                return
+            self._head = None
+            self._inflate = zlib.decompressobj(wbits=15 if _has_zlib_header(rest) else -15)
         while rest:
             if self._inflate.eof:
                 self._next_member()
             try:
                 piece = self._inflate.decompress(rest, _DECODED_CHUNK)
             except zlib.error as error:
-                if self._is_bare_deflate():
-                    continue
                 raise ProtocolError(f"the {self._coding} body is broken: {error}") from error
-            self._started = True
             yield piece
             rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
 
     def finish(self) -> Iterable[bytes]:
         """Yield what is left, and check that the stream is whole."""
         while not self._inflate.eof:
+            if self._head is not None:
+                raise TruncatedBody(f"the {self._coding} body ends before its own end mark")
             piece = self._inflate.decompress(self._inflate.unconsumed_tail, _DECODED_CHUNK)
             if not piece:
                 raise TruncatedBody(f"the {self._coding} body ends before its own end mark")
@@ -75,12 +83,10 @@ class Decoder:
             raise ProtocolError("bytes follow the end of the deflate body")
         self._inflate = zlib.decompressobj(wbits=31)
 
-    def _is_bare_deflate(self) -> bool:
-        if self._coding != "deflate" or self._started:
-            return False
-        self._started = True
-        self._inflate = zlib.decompressobj(wbits=-15)
-        return True
+
+def _has_zlib_header(head: bytes) -> bool:
+    """Whether a body starts as RFC 1950 section 2.2 says: method 8, and a check that divides by 31."""
+    return head[0] & 0x0F == 8 and (head[0] << 8 | head[1]) % 31 == 0
 
 
 class Intake:

@@ -131,6 +131,8 @@ class Names:
 
     def __init__(self) -> None:
         self._active: set[str] = set()
+        # Names of part files are only taken by callers who choose their paths to the letter.
+        self._parts_taken = False
 
     def take(self, path: str, *, run: NameClaims | None, first: int = 1) -> tuple[str, int]:
         """Take *path*, or the next numbered form of it that is free.
@@ -143,7 +145,7 @@ class Names:
         Returns:
             The path taken and its number.
         """
-        if first == 1:
+        if first == 1 and not self._parts_taken:
             key = folded(path)
             if key not in self._active and (run is None or run.add(key)):
                 self._active.add(key)
@@ -168,6 +170,7 @@ class Names:
             raise StorageError(
                 f"two downloads of this run have the same path {path}; give each its own", path=path
             )
+        self._parts_taken = self._parts_taken or key.endswith(PART_SUFFIX)
         for name in (key, part):
             self._active.add(name)
             if run is not None:
@@ -185,7 +188,10 @@ class Names:
         """The lowest free number, in a number of looks that grows with its logarithm."""
 
         def free(number: int) -> bool:
-            return self._is_free(folded(_numbered_path(path, number)), run)
+            name = _numbered_path(path, number)
+            return self._is_free(folded(name), run) and (
+                not self._parts_taken or self._is_free(folded(name + PART_SUFFIX), run)
+            )
 
         if free(first):
             return first

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Body"]
 
 _WINDOW = 60.0
+# How long systems try to look up a name and to connect, at most, when no limit is set.
+_SYSTEM_CONNECT = 300.0
 
 
 @dataclass(slots=True)
@@ -80,27 +82,34 @@ class Attempt:
         loop_time = self._engine.time
         self._started = self._heard = self._window_started = loop_time()
         self._window_bytes = 0
-        with Watch(self._look, self._head_deadline()):
+        with Watch(self._look, self._started + self._look_every()):
             return await self._follow()
 
     def _head_deadline(self) -> float:
+        """When the head must be there; interim answers do not prolong it."""
         timeout = self._timeout
         if timeout.read is None:
             return math.inf
-        # A head may take as long as a connection and its first byte may; interim answers do not prolong it.
-        return self._started + (timeout.connect or 0.0) + timeout.read
+        connect = timeout.connect if timeout.connect is not None else _SYSTEM_CONNECT
+        return self._started + connect + timeout.read
+
+    def _look_every(self) -> float:
+        """Seconds within which something may have to be noticed."""
+        return min(self._timeout.read or math.inf, _WINDOW if self._options.min_speed else math.inf)
 
     def _look(self, now: float) -> float | DownloadError:
-        timeout, options = self._timeout, self._options
         if self._held:
             return now + 1.0
         if not self._reading:
             deadline = self._head_deadline()
-            return (
-                deadline
-                if now < deadline
-                else ReadTimeout(f"no answer within {deadline - self._started:g} s")
-            )
+            if now >= deadline:
+                return ReadTimeout(f"no answer within {deadline - self._started:g} s")
+            if deadline < math.inf:
+                return min(deadline, now + self._look_every())
+        return self._look_at_pace(now)
+
+    def _look_at_pace(self, now: float) -> float | DownloadError:
+        timeout, options = self._timeout, self._options
         verdict = check_pace(
             now=now,
             last_byte_at=self._heard,
@@ -183,7 +192,11 @@ class Attempt:
         coding = check_content_coding(headers) if options.compressed else None
         proven = framing is not Framing.CLOSE
         self._check_announced(length if coding is None else None, proven)
-        place = await job.settle(stream.header("Content-Disposition"), self._target.url)
+        if (place := job.place) is None:
+            # To look at what is there already, and to hash it, takes our disk and not the server.
+            self._held = True
+            place = await job.settle(stream.header("Content-Disposition"), self._target.url)
+            self._restart_clock()
         intake = Intake(
             place.new_sink(),
             checksum=job.checksum,
@@ -275,9 +288,9 @@ class Attempt:
             self._window_bytes += size
             self._heard = clock()
             if batches.add(data, size):
-                self._held = True
+                self._held, before = True, clock()
                 await batches.flush()
+                # The network stood still for the disk's sake, so its clocks did too.
+                self._heard = clock()
+                self._window_started += self._heard - before
                 self._held = False
-                # The network stood still for the disk's sake, so its clocks start anew.
-                self._heard = self._window_started = clock()
-                self._window_bytes = 0

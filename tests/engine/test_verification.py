@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -189,7 +190,7 @@ def test_decoding_does_not_depend_on_how_the_bytes_come(name: str, body: bytes, 
     coding, encode = CODINGS[name]
     encoded = encode(body)
     edges = [0, *sorted(cut for cut in cuts if cut < len(encoded)), len(encoded)]
-    pieces = [encoded[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    pieces = [encoded[start:stop] for start, stop in itertools.pairwise(edges)]
     assert decoded(coding, pieces) == body
 
 
