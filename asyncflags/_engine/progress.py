@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -61,6 +62,13 @@ class Tally:
         )
 
     def tell(self, kind: str, url: str, detail: str, *, seconds: float = 0.0, attempt: int = 0) -> None:
-        """Hand an event to whoever listens."""
-        if self._on_event is not None:
+        """Hand an event to whoever listens; a listener that fails costs no download."""
+        if self._on_event is None:
+            return
+        try:
             self._on_event(Event(kind, redact_url(url), detail, seconds, attempt))
+        except Exception as error:  # noqa: BLE001
+            # The listener is the caller's and may raise anything; the loop's handler tells of it.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "on_event of an AsyncDownloader failed", "exception": error}
+            )

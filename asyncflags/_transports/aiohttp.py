@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import socket
 import ssl as ssl_module
 from collections.abc import Sequence
@@ -252,6 +253,14 @@ def _mend(session: aiohttp.ClientSession) -> None:
         connector._factory = functools.partial(_Protocol, loop=connector._loop)  # type: ignore[assignment]
 
 
+def _tls_reason(error: BaseException) -> str:
+    """What the handshake failed of, without the names of the functions that noticed."""
+    inner: BaseException = (
+        getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    )
+    return getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or _short(inner)
+
+
 def _reason(error: BaseException) -> str:
     """What a parser complains of, without the dump of bytes that follows its first line."""
     text: str = getattr(error, "message", "") or str(error)
@@ -280,7 +289,7 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
             return ProtocolError(f"the answer is not valid HTTP: {_reason(error)}", url=request.url)
         case aiohttp.ClientSSLError() | ssl_module.SSLError() | ssl_module.CertificateError():
             return TlsError(
-                f"no trusted TLS connection to {host}: {_short(error)}; "
+                f"no trusted TLS connection to {host}: {_tls_reason(error)}; "
                 "give the right authority (ssl_context, --cacert) if the server is yours",
                 url=request.url,
             )
@@ -295,7 +304,8 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
                 f"no connection to {host} within {request.connect_timeout} seconds", url=request.url
             )
         case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or _short(error)
+            code = error.os_error.errno
+            reason = os.strerror(code) if code else _short(error)
             return ConnectError(f"no connection to {host} port {error.port}: {reason}", url=request.url)
         case aiohttp.ServerDisconnectedError():
             return ReadError(
