@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from asyncflags._transports.base import AddressInfo, Transport
     from asyncflags._types import Postprocess, StrPath, Urls
 
-__all__ = ["AsyncDownloader", "PostprocessIn"]
+__all__ = ["AsyncDownloader", "ClientOptions", "PostprocessIn"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -48,6 +48,19 @@ PostprocessIn: TypeAlias = "Literal['process', 'thread'] | Executor"
 _FETCH_MAX_SIZE = 64 << 20
 _REPORT_BATCH = 256
 _LOOKUP_THREADS = 4
+
+
+class ClientOptions(DownloadOptions, total=False):
+    """The keywords of `AsyncDownloader`, for what makes one: its own, and the defaults of every download."""
+
+    limits: Limits | None
+    transport: Transport | None
+    session: aiohttp.ClientSession | None
+    ssl_context: ssl.SSLContext | None
+    family: int
+    trust_env: bool
+    netrc: bool
+    on_event: Callable[[Event], None] | None
 
 
 class AsyncDownloader:
@@ -103,6 +116,7 @@ class AsyncDownloader:
         self._family = family
         self._trust_env = trust_env
         self._netrc = netrc
+        self._opening = asyncio.Lock()
         self._tally = Tally(on_event)
         self._disk = ThreadBridge(self.limits.max_threads, name="asyncflags-disk")
         self._lookups = ThreadBridge(_LOOKUP_THREADS, name="asyncflags-dns")
@@ -115,7 +129,12 @@ class AsyncDownloader:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        try:
+            await self._open()
+        except BaseException:
+            # Nobody will call __aexit__ now.
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -420,8 +439,11 @@ class AsyncDownloader:
     async def _open(self) -> Engine:
         engine = self._ready()
         if self._netrc:
-            self._netrc = False
-            engine.credentials.netrc = await self._disk.run(_read_netrc)
+            # Downloads that start together all wait for the passwords, and none goes out without them.
+            async with self._opening:
+                if self._netrc:
+                    engine.credentials.netrc = await self._disk.run(_read_netrc)
+                    self._netrc = False
         return engine
 
     def _new_transport(self) -> Transport:

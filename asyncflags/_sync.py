@@ -10,22 +10,18 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack
 
-from asyncflags._client import AsyncDownloader, PostprocessIn
+from asyncflags._client import AsyncDownloader, ClientOptions, PostprocessIn
 from asyncflags._engine.feeding import as_request
 from asyncflags._engine.options import DownloadOptions
-from asyncflags._models import Event, Outcome, Progress, Report, Request, Result
+from asyncflags._models import Outcome, Progress, Report, Request, Result
 from asyncflags.bridges.portal import Portal, refuse_running_loop
 from asyncflags.errors import ClosedError
 
 if TYPE_CHECKING:
-    import ssl
     from types import TracebackType
-
-    import aiohttp
 
     from asyncflags._engine.scheduler import Outcomes
     from asyncflags._policies.limits import Limits
-    from asyncflags._transports.base import Transport
     from asyncflags._types import Postprocess, StrPath, Urls
     from asyncflags.bridges.processes import ProcessBridge
     from asyncflags.bridges.threads import ThreadBridge
@@ -56,45 +52,17 @@ class Downloader:
     running (except in a cell of a notebook), and Ctrl-C while one waits cancels what it waits for.
 
     Args:
-        limits: As for `AsyncDownloader`.
-        transport: As for `AsyncDownloader`.
-        session: As for `AsyncDownloader`; it must belong to no other loop.
-        ssl_context: As for `AsyncDownloader`.
-        family: As for `AsyncDownloader`.
-        trust_env: As for `AsyncDownloader`.
-        netrc: As for `AsyncDownloader`.
-        on_event: As for `AsyncDownloader`; called in the loop's thread.
-        **options: Defaults for every download: see `DownloadOptions`.
+        **options: The keywords of `AsyncDownloader`, with the same meaning: ``limits``, ``transport``,
+            ``session`` (which must belong to no other loop), ``ssl_context``, ``family``, ``trust_env``,
+            ``netrc``, ``on_event`` (called in the loop's thread), and the defaults of `DownloadOptions`.
 
     Raises:
         TypeError: An option of that name does not exist, or has another type.
         ValueError: An option is out of range, or two of them exclude each other.
     """
 
-    def __init__(
-        self,
-        *,
-        limits: Limits | None = None,
-        transport: Transport | None = None,
-        session: aiohttp.ClientSession | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        family: int = 0,
-        trust_env: bool = False,
-        netrc: bool = False,
-        on_event: Callable[[Event], None] | None = None,
-        **options: Unpack[DownloadOptions],
-    ) -> None:
-        self._downloader = AsyncDownloader(
-            limits=limits,
-            transport=transport,
-            session=session,
-            ssl_context=ssl_context,
-            family=family,
-            trust_env=trust_env,
-            netrc=netrc,
-            on_event=on_event,
-            **options,
-        )
+    def __init__(self, **options: Unpack[ClientOptions]) -> None:
+        self._downloader = AsyncDownloader(**options)
         self._portal = Portal(name="asyncflags-downloader")
         self._closed = False
 

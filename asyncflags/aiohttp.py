@@ -15,22 +15,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import AsyncIterator
+from typing import Unpack
 
 from aiohttp import web
 
-from asyncflags._client import AsyncDownloader
-from asyncflags._engine.options import DownloadOptions
-
-if TYPE_CHECKING:
-    import ssl
-
-    import aiohttp
-
-    from asyncflags._models import Event
-    from asyncflags._policies.limits import Limits
-    from asyncflags._transports.base import Transport
+from asyncflags._client import AsyncDownloader, ClientOptions
 
 __all__ = ["DOWNLOADER", "get_downloader", "setup"]
 
@@ -38,35 +28,15 @@ DOWNLOADER: web.AppKey[AsyncDownloader] = web.AppKey("asyncflags.downloader", As
 """Where the application keeps its downloader, while it runs."""
 
 
-def setup(
-    app: web.Application,
-    *,
-    limits: Limits | None = None,
-    transport: Transport | None = None,
-    session: aiohttp.ClientSession | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    family: int = 0,
-    trust_env: bool = False,
-    netrc: bool = False,
-    on_event: Callable[[Event], None] | None = None,
-    **options: Unpack[DownloadOptions],
-) -> None:
+def setup(app: web.Application, **options: Unpack[ClientOptions]) -> None:
     """Give *app*, and every application nested in it, a downloader.
 
     It is opened when the application starts and closed in its clean-up; downloads that are under way then
-    end with `ClosedError`, and nothing is left under a final name.
+    end with `ClosedError`, and no half-finished file is left.
 
     Args:
         app: The application; not started yet.
-        limits: As for `AsyncDownloader`, and so is the rest.
-        transport: As for `AsyncDownloader`.
-        session: As for `AsyncDownloader`.
-        ssl_context: As for `AsyncDownloader`.
-        family: As for `AsyncDownloader`.
-        trust_env: As for `AsyncDownloader`.
-        netrc: As for `AsyncDownloader`.
-        on_event: As for `AsyncDownloader`.
-        **options: Defaults for every download: see `DownloadOptions`.
+        **options: The keywords of `AsyncDownloader`, with the same meaning.
 
     Raises:
         RuntimeError: *app* has a downloader already, or is running.
@@ -77,17 +47,7 @@ def setup(
     app[_SET_UP] = True
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        async with AsyncDownloader(
-            limits=limits,
-            transport=transport,
-            session=session,
-            ssl_context=ssl_context,
-            family=family,
-            trust_env=trust_env,
-            netrc=netrc,
-            on_event=on_event,
-            **options,
-        ) as downloader:
+        async with AsyncDownloader(**options) as downloader:
             app[DOWNLOADER] = downloader
             yield
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
+from asyncflags._cli.sections import CONTEXT_SETTINGS
+
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -18,7 +20,7 @@ fish:  asyncflags completion fish | source      in config.fish
 """
 
 
-@click.command("completion", help=_HELP)
+@click.command("completion", help=_HELP, context_settings=CONTEXT_SETTINGS)
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:

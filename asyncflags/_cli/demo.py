@@ -16,6 +16,7 @@ import click
 
 from asyncflags._cli.complaints import Refusal, complain
 from asyncflags._cli.exit_codes import OTHER, code_of
+from asyncflags._cli.sections import CONTEXT_SETTINGS
 from asyncflags._cli.values import Whole
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Lap:
     retries: int
 
 
-@click.command("demo")
+@click.command("demo", context_settings=CONTEXT_SETTINGS)
 @click.option(
     "--latency", type=click.FloatRange(min=0, max=60), default=0.05, show_default=True, metavar="S",
     help="Seconds the origin waits before each answer.",

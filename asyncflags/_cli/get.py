@@ -9,7 +9,7 @@ import click
 
 from asyncflags._cli.complaints import complain
 from asyncflags._cli.options import Plan, get_options, make_plan
-from asyncflags._cli.sections import SectionedCommand
+from asyncflags._cli.sections import CONTEXT_SETTINGS, SectionedCommand
 
 if TYPE_CHECKING:
     from asyncflags._cli.input_list import OpenList
@@ -32,7 +32,7 @@ Exit codes: 0 all complete, 1 other, 2 usage or bad URL, 3 disk, 4 network,
 """
 
 
-@click.command("get", cls=SectionedCommand, help=_HELP)
+@click.command("get", cls=SectionedCommand, help=_HELP, context_settings=CONTEXT_SETTINGS)
 @click.argument("urls", nargs=-1, metavar="URL...")
 @get_options
 def get(**given: Any) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from asyncflags._cli.complaints import Refusal, complain
+from asyncflags._cli.sections import CONTEXT_SETTINGS
 from asyncflags._version import __version__
 
 __all__ = ["cli", "main"]
@@ -108,9 +109,7 @@ asyncflags get -i urls.txt -d files/
 """
 
 
-@click.group(
-    cls=Shell, help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=Shell, help=_HELP, context_settings=CONTEXT_SETTINGS)
 @click.version_option(__version__, prog_name="asyncflags", message="%(prog)s %(version)s")
 def cli() -> None:
     """Hold the subcommands."""

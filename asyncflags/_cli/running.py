@@ -6,12 +6,12 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
 from asyncflags._cli.exit_codes import INTERRUPTED, TERMINATED
+from asyncflags.bridges._loop_thread import loop_factory
 
 __all__ = ["Interruption", "run"]
 
@@ -83,7 +83,7 @@ def run(main: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
     # A download makes some hundred short-lived objects and hardly a cycle. By default the collector looks
     # for cycles several times a file, which costs a sixth of the run; the process is ours to tune.
     gc.set_threshold(_OBJECTS_A_COLLECTION, 20, 20)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_interruptible(main))
 
 
@@ -97,13 +97,3 @@ async def _interruptible(main: Callable[[Interruption], Coroutine[Any, Any, int]
     except asyncio.CancelledError:
         # Nobody else cancels this task on POSIX, and on Windows nobody but Ctrl-C.
         return INTERRUPTED if interruption.code is None else interruption.code
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

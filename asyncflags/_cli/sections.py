@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["SectionedCommand", "option"]
+__all__ = ["CONTEXT_SETTINGS", "SectionedCommand", "option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+"""Of every command, so that its help is the same whichever way it is reached."""
 
 _COLUMN = 28
 

@@ -114,6 +114,8 @@ class Options:
             _check_choice(name, getattr(self, name), choices)
         if self.timeout is not None and not isinstance(self.timeout, Timeout):
             raise TypeError(f"timeout must be a Timeout or None, not {self.timeout!r}: Timeout(total=...)")
+        if self.auth is not None and not _is_pair_of_text(self.auth):
+            raise TypeError("auth must be a tuple of two texts, (name, password), or None")
         if self.proxy is not None:
             split_proxy_credentials(self.proxy)
         object.__setattr__(self, "base_headers", self._base_headers())
@@ -170,6 +172,10 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mtime": get_args(Modified),
     "layout": get_args(Layout),
 }
+
+
+def _is_pair_of_text(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, str) for part in value)
 
 
 def _check_not_negative(name: str, value: float | None) -> None:

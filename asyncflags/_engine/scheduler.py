@@ -71,6 +71,7 @@ class Outcomes(AsyncIterator[Outcome]):
         self._tails = asyncio.Semaphore(_MOST_TAILS)
         self._tailing: dict[Job, Body] = {}
         self._failure: BaseException | None = None
+        self._entered = False
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -83,6 +84,7 @@ class Outcomes(AsyncIterator[Outcome]):
         if self._failure is not None:
             # The downloader was closed meanwhile.
             raise self._failure
+        self._entered = True
         if self._options.durability == "fsync":
             self._checkpoint = Checkpoint(self._engine.disk, self._engine.limits.max_threads)
         self._hire()
@@ -138,8 +140,14 @@ class Outcomes(AsyncIterator[Outcome]):
         """Return the next outcomes, at least one and at most *limit*; empty at the end of the list.
 
         Raises:
+            RuntimeError: The context was not entered.
             BaseException: Whatever the caller's iterable raised.
         """
+        if not self._entered:
+            raise RuntimeError(
+                "iterate inside its context: async with dl.as_completed(...) as outcomes, "
+                "then async for outcome in outcomes"
+            )
         batch: list[Outcome] = []
         queue = self._queue
         while not self._ended and len(batch) < limit and (not batch or not queue.empty()):

@@ -221,11 +221,15 @@ class AiohttpTransport(Transport):
         session = self._session or self._start()
         if self._family:
             self._check_family(request)
+        headers = request.headers
+        if request.proxy_headers and request.url.startswith("http:"):
+            # aiohttp sends them with CONNECT alone; a plain request goes to the proxy as it is.
+            headers = {**headers, **request.proxy_headers}
         try:
             response = await session.request(
                 "GET",
                 URL(request.url, encoded=True),
-                headers=request.headers,
+                headers=headers,
                 allow_redirects=False,
                 auto_decompress=False,
                 raise_for_status=False,

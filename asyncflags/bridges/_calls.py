@@ -62,3 +62,19 @@ def drop_queued(calls: queue.SimpleQueue[Call[Any] | None]) -> None:
                 # Those who wait in concurrent.futures.wait hear of it only by this.
                 call.set_running_or_notify_cancel()
     calls.put(None)
+
+
+def attempt(work: list[Callable[[], Any]]) -> tuple[Any, BaseException | None]:
+    """Call the one function in *work*; return its result, or ``None`` and what it raised.
+
+    The error's traceback holds this frame, so the frame gives the function and its arguments away.
+    """
+    try:
+        return work.pop()(), None
+    except StopIteration as error:
+        carrier = RuntimeError("The function raised StopIteration, which a future cannot carry.")
+        carrier.__cause__ = error
+        return None, carrier
+    except BaseException as error:  # noqa: BLE001
+        # Whatever the call raised is its outcome and belongs to the one who waits for it.
+        return None, error

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from asyncflags.bridges._calls import Call
+from asyncflags.bridges._calls import Call, attempt
 from asyncflags.errors import BridgeClosed
 
 _logger = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ class Crew:
         if work is None:
             self._finish()
             return
-        ended = _attempt([work])
+        ended = attempt([work])
         del work
         early = call.announces_early
         if early:
@@ -102,19 +101,3 @@ class Crew:
     def _finish(self) -> None:
         with self._lock:
             self._unfinished -= 1
-
-
-def _attempt(work: list[Callable[[], Any]]) -> tuple[Any, BaseException | None]:
-    """Call the one function in *work*; return its result, or ``None`` and what it raised.
-
-    The error's traceback holds this frame, so the frame gives the function and its arguments away.
-    """
-    try:
-        return work.pop()(), None
-    except StopIteration as error:
-        carrier = RuntimeError("The function raised StopIteration, which a future cannot carry.")
-        carrier.__cause__ = error
-        return None, carrier
-    except BaseException as error:  # noqa: BLE001
-        # Whatever the call raised is its outcome and belongs to the one who waits for it.
-        return None, error

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
+from asyncflags.bridges._calls import attempt
 from asyncflags.bridges._waiting import wait_all
 from asyncflags.bridges.threads import ThreadBridge
 
@@ -47,7 +49,7 @@ class GroupedCalls:
             BridgeClosed: The bridge is shut down.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(fn, args, loop.create_future())
+        call = _Call(functools.partial(fn, *args), loop.create_future())
         self._waiting.append(call)
         if not self._crossing:
             self._cross(loop)
@@ -93,7 +95,7 @@ class GroupedCalls:
         with contextlib.suppress(IndexError):
             while len(ended) < _MOST_CALLS:
                 call = self._waiting.popleft()
-                ended.append((call, *call.perform()))
+                ended.append((call, *attempt(call.work)))
         # A loop that was closed meanwhile has nobody left who waits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._arrive, loop, ended)
@@ -115,21 +117,9 @@ class GroupedCalls:
 
 
 class _Call:
-    __slots__ = ("_args", "_fn", "arrived", "ended")
+    __slots__ = ("arrived", "ended", "work")
 
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], arrived: asyncio.Future[Any]) -> None:
-        self._fn = fn
-        self._args = args
+    def __init__(self, work: Callable[[], Any], arrived: asyncio.Future[Any]) -> None:
+        self.work = [work]
         self.arrived = arrived
         self.ended = False
-
-    def perform(self) -> tuple[Any, BaseException | None]:
-        try:
-            return self._fn(*self._args), None
-        except StopIteration as error:
-            carrier = RuntimeError("The function raised StopIteration, which a future cannot carry.")
-            carrier.__cause__ = error
-            return None, carrier
-        except BaseException as error:  # noqa: BLE001
-            # Whatever the call raised belongs to the one who waits for it.
-            return None, error
