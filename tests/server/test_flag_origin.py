@@ -275,3 +275,24 @@ async def test_an_index_is_plain_utf_8() -> None:
     assert body is not None
     names = {row["code"]: row["name"] for row in json.loads(body.decode())["flags"]}
     assert names["TR"] == "Türkiye"
+
+
+async def test_a_client_that_leaves_before_its_faulty_answer_is_no_error_of_the_origin(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = next(
+        f"/flags/{country.code.lower()}.png"
+        for country in COUNTRIES
+        if Fault.RESET in planned_faults(0, f"/flags/{country.code.lower()}.png")[:1]
+    )
+    async with flag_origin(latency=0.02, faulty=True) as origin:
+        host, port = origin.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        await writer.drain()
+        while not origin.requests[path]:
+            await asyncio.sleep(0)
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.04)
+    assert caplog.records == []

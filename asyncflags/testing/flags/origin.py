@@ -188,8 +188,10 @@ async def _break_off(request: web.Request, drawn: Picture, fault: Fault) -> web.
     response.etag = drawn.etag
     response.last_modified = LAST_MODIFIED
     response.force_close()
-    await response.prepare(request)
-    await response.write(drawn.body[: len(drawn.body) // 2])
+    # A client that was quicker to leave needs no more breaking off.
+    with contextlib.suppress(ConnectionResetError):
+        await response.prepare(request)
+        await response.write(drawn.body[: len(drawn.body) // 2])
     if request.transport is not None:
         if fault is Fault.RESET:
             _reset_on_close(request.transport)
