@@ -4,63 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack, cast
 
-from asyncflags._engine.credentials import Credentials
-from asyncflags._engine.engine import Afterwards, Engine
+from asyncflags._engine.credentials import Credentials, read_netrc
+from asyncflags._engine.engine import Engine
 from asyncflags._engine.feeding import as_request
+from asyncflags._engine.lookups import Lookups
 from asyncflags._engine.options import DownloadOptions, Options
+from asyncflags._engine.ownership import OwnedCalls, close_in_order
 from asyncflags._engine.planning import inspect, inspect_folder, memory
+from asyncflags._engine.postprocess import Afterwards, PostprocessIn, afterwards
 from asyncflags._engine.progress import Tally
 from asyncflags._engine.scheduler import Outcomes, ReportBuilder
 from asyncflags._models import Event, Progress, Report, Request, Result
 from asyncflags._policies.limits import Limits
 from asyncflags._storage.claims import NameClaims
 from asyncflags.bridges._waiting import wait_all
-from asyncflags.bridges.executors import ExecutorBridge
 from asyncflags.bridges.processes import ProcessBridge
 from asyncflags.bridges.threads import ThreadBridge
-from asyncflags.errors import ClosedError, StorageError
+from asyncflags.errors import ClosedError
 
 if TYPE_CHECKING:
     import ssl
-    from netrc import netrc
-    from types import TracebackType
 
     import aiohttp
 
     from asyncflags._engine.planning import Destination
-    from asyncflags._transports.base import AddressInfo, Transport
+    from asyncflags._transports.base import Transport
     from asyncflags._types import Postprocess, StrPath, Urls
 
-__all__ = ["AsyncDownloader", "ClientOptions", "PostprocessIn"]
+__all__ = ["AsyncDownloader"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-PostprocessIn: TypeAlias = "Literal['process', 'thread'] | Executor"
-"""Where ``postprocess`` runs."""
-
 _FETCH_MAX_SIZE = 64 << 20
 _REPORT_BATCH = 256
-_LOOKUP_THREADS = 4
-
-
-class ClientOptions(DownloadOptions, total=False):
-    """The keywords of `AsyncDownloader`, for what makes one: its own, and the defaults of every download."""
-
-    limits: Limits | None
-    transport: Transport | None
-    session: aiohttp.ClientSession | None
-    ssl_context: ssl.SSLContext | None
-    family: int
-    trust_env: bool
-    netrc: bool
-    on_event: Callable[[Event], None] | None
 
 
 class AsyncDownloader:
@@ -119,12 +100,11 @@ class AsyncDownloader:
         self._opening = asyncio.Lock()
         self._tally = Tally(on_event)
         self._disk = ThreadBridge(self.limits.max_threads, name="asyncflags-disk")
-        self._lookups = ThreadBridge(_LOOKUP_THREADS, name="asyncflags-dns")
-        self._looking = 0
+        self._lookups = Lookups()
         self.threads = ThreadBridge(self.limits.max_threads, name="asyncflags-thread")
         self.processes = ProcessBridge(self.limits.max_processes)
         self._engine: Engine | None = None
-        self._running: set[asyncio.Task[Any]] = set()
+        self._calls = OwnedCalls()
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -137,12 +117,7 @@ class AsyncDownloader:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def download(
@@ -182,8 +157,7 @@ class AsyncDownloader:
             ChecksumMismatch: The file came whole and is not the expected one.
             BodyTooLarge: It is larger than ``max_size``.
             StorageError: It cannot be written.
-            InvalidUrl, TlsError, ProtocolError, TooManyRedirects, BlockedUrl, RangeError, UnsafePath,
-            PostprocessError, ClosedError: See `asyncflags.errors`.
+            DownloadError: Any other of `asyncflags.errors`.
 
         Cancellation: No thread is still writing when control returns; the part file is removed.
         Source: RFC 9110, RFC 9112, RFC 6266 (names).
@@ -191,7 +165,7 @@ class AsyncDownloader:
         chosen = self._options.override(cast("dict[str, Any]", options))
         afterwards = self._afterwards(postprocess, postprocess_in)
         return await self._download(
-            _request(url, checksum, size), lambda: inspect(dest), chosen, afterwards, None
+            as_request(url, checksum=checksum, size=size), lambda: inspect(dest), chosen, afterwards, None
         )
 
     async def _download(
@@ -209,7 +183,7 @@ class AsyncDownloader:
             destination = await engine.disk.run(plan)
             return await engine.download(request, destination, options, afterwards, run)
 
-        return await self._own(work())
+        return await self._calls.run(work())
 
     def _mapper(
         self,
@@ -235,9 +209,7 @@ class AsyncDownloader:
         """Download *url* into memory; the body is ``Result.content``.
 
         Args:
-            url: Absolute ``http`` or ``https`` URL, or a `Request`.
-            checksum: ``"algorithm:hex"``, or ``None``.
-            size: Expected bytes, or ``None``.
+            url, checksum, size: As for `download`.
             **options: See `DownloadOptions`; ``max_size`` is 64 MiB unless it is given here or to the
                 downloader, and ``None`` given here means no limit.
 
@@ -247,7 +219,7 @@ class AsyncDownloader:
 
         Cancellation: The body is dropped.
         """
-        request = _request(url, checksum, size)
+        request = as_request(url, checksum=checksum, size=size)
         chosen = self._options.override(cast("dict[str, Any]", options))
         if chosen.max_size is None and "max_size" not in options:
             chosen = replace(chosen, max_size=_FETCH_MAX_SIZE)
@@ -278,8 +250,7 @@ class AsyncDownloader:
             urls: Any iterable or async iterable of URLs and requests. A plain one is advanced on the loop,
                 so one that blocks should be an async one.
             dest: The folder; made if it is missing.
-            postprocess: As for `download`.
-            postprocess_in: As for `download`.
+            postprocess, postprocess_in: As for `download`.
             **options: See `DownloadOptions`.
 
         Returns:
@@ -317,8 +288,7 @@ class AsyncDownloader:
         Args:
             urls: As for `as_completed`.
             dest: The folder; made if it is missing.
-            postprocess: As for `download`; the values are dropped.
-            postprocess_in: As for `download`.
+            postprocess, postprocess_in: As for `download`; the values are dropped.
             **options: See `DownloadOptions`.
 
         Raises:
@@ -364,8 +334,7 @@ class AsyncDownloader:
     async def aclose(self) -> None:
         """End what is under way with `ClosedError`, wait for it, then close all that is underneath.
 
-        Connections are closed next, then threads and processes, whose running calls are waited for.
-        Safe to call twice.
+        Connections close next, then threads and processes, after their running calls. Safe to call twice.
         """
         self._closed = True
         if self._closing is None:
@@ -377,50 +346,13 @@ class AsyncDownloader:
     async def _close(self, closer: asyncio.Task[Any] | None) -> None:
         """Close in the order in which things rest on each other."""
         engine, self._engine = self._engine, None
-        running = [task for task in self._running if task is not closer]
-        for task in running:
-            task.cancel()
-        closers: list[Callable[[], Awaitable[None]]] = [lambda: wait_all(running)]
+        closers: list[Callable[[], Awaitable[None]]] = [lambda: self._calls.stop(but=closer)]
         if engine is not None:
             closers += [run.stop for run in engine.runs]
         if (transport := engine.transport if engine is not None else self._transport) is not None:
             closers.append(transport.aclose)
-        closers += [self._disk.aclose, self._close_lookups, self.threads.aclose, self.processes.aclose]
-        failure: BaseException | None = None
-        for close in closers:
-            try:
-                await close()
-            except BaseException as error:  # noqa: BLE001
-                # Whatever happens to one of them, the rest is closed all the same.
-                failure = failure or error
-        if failure is not None:
-            raise failure
-
-    async def _close_lookups(self) -> None:
-        # A look-up in flight can take the system half a minute and holds nothing of ours.
-        if self._looking:
-            self._lookups.shutdown(wait=False, cancel_futures=True)
-        else:
-            await self._lookups.aclose()
-
-    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await *work* in a task of the downloader's, so that `aclose` can end it and nothing else."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            task.cancel()
-            try:
-                await wait_all((task,))
-            finally:
-                if not task.cancelled():
-                    task.exception()
-            raise
-        if task.cancelled():
-            raise ClosedError("the downloader was closed while this download was under way")
-        return task.result()
+        closers += [self._disk.aclose, self._lookups.aclose, self.threads.aclose, self.processes.aclose]
+        await close_in_order(closers)
 
     def _ready(self) -> Engine:
         """The engine, made on first use in the loop that it then belongs to."""
@@ -442,7 +374,7 @@ class AsyncDownloader:
             # Downloads that start together all wait for the passwords, and none goes out without them.
             async with self._opening:
                 if self._netrc:
-                    engine.credentials.netrc = await self._disk.run(_read_netrc)
+                    engine.credentials.netrc = await self._disk.run(read_netrc)
                     self._netrc = False
         return engine
 
@@ -451,56 +383,18 @@ class AsyncDownloader:
         from asyncflags._transports.aiohttp import AiohttpTransport
 
         return AiohttpTransport(
-            self._resolve, ssl_context=self._ssl_context, family=self._family, session=self._session
+            self._lookups.resolve, ssl_context=self._ssl_context, family=self._family, session=self._session
         )
-
-    async def _resolve(self, host: str, port: int, family: int) -> Sequence[AddressInfo]:
-        self._looking += 1
-        try:
-            # Not `run`, which would wait for the end of a look-up that nobody waits for any more.
-            return await asyncio.wrap_future(self._lookups.submit(_getaddrinfo, host, port, family))
-        finally:
-            self._looking -= 1
 
     async def _folder(self, engine: Engine, dest: StrPath) -> Destination:
         await self._open()
         return await engine.disk.run(inspect_folder, dest)
 
     def _afterwards(self, function: Postprocess | None, where: PostprocessIn) -> Afterwards | None:
-        if function is None:
-            return None
-        chosen = function
-        if where == "process":
-            return lambda path: self.processes.run(chosen, path)
-        if where == "thread":
-            return lambda path: self.threads.run(chosen, path)
-        if isinstance(where, Executor):
-            bridge = ExecutorBridge(where, max_in_flight=self.limits.max_downloads)
-            return lambda path: bridge.run(chosen, path)
-        raise TypeError(f"postprocess_in must be 'process', 'thread' or an Executor, not {where!r}")
-
-
-def _request(url: str | Request, checksum: str | None, size: int | None) -> Request:
-    request = as_request(url)
-    if checksum is not None:
-        request = replace(request, checksum=checksum)
-    return request if size is None else replace(request, size=size)
-
-
-def _getaddrinfo(host: str, port: int, family: int) -> list[AddressInfo]:
-    return cast("list[AddressInfo]", socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
-
-
-def _read_netrc() -> netrc | None:
-    """The passwords by host; ``None`` when there is no such file."""
-    from netrc import NetrcParseError, netrc
-
-    path = os.environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
-    try:
-        return netrc(path)
-    except FileNotFoundError:
-        return None
-    except (NetrcParseError, OSError, UnicodeDecodeError) as error:
-        raise StorageError(
-            f"the password file {path} cannot be read: {error}; mend it, or leave netrc out", path=path
-        ) from error
+        return afterwards(
+            function,
+            where,
+            processes=self.processes,
+            threads=self.threads,
+            in_flight=self.limits.max_downloads,
+        )

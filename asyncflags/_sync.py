@@ -5,26 +5,21 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack
 
-from asyncflags._client import AsyncDownloader, ClientOptions, PostprocessIn
-from asyncflags._engine.feeding import as_request
-from asyncflags._engine.options import DownloadOptions
+from asyncflags._client import AsyncDownloader
+from asyncflags._engine.feeding import FromThread, as_request, refuse_single
+from asyncflags._engine.options import ClientOptions, DownloadOptions
+from asyncflags._engine.postprocess import PostprocessIn
 from asyncflags._models import Outcome, Progress, Report, Request, Result
-from asyncflags.bridges.portal import Portal, refuse_running_loop
+from asyncflags.bridges.portal import Portal, in_order, refuse_running_loop, result_of
 from asyncflags.errors import ClosedError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from asyncflags._engine.scheduler import Outcomes
-    from asyncflags._policies.limits import Limits
     from asyncflags._types import Postprocess, StrPath, Urls
-    from asyncflags.bridges.processes import ProcessBridge
-    from asyncflags.bridges.threads import ThreadBridge
 
 __all__ = ["Downloader", "SyncOutcomes", "download", "download_many"]
 
@@ -33,9 +28,6 @@ Ts = TypeVarTuple("Ts")
 
 _CROSSING = 256
 """Outcomes that cross from the loop to the caller at once, at most."""
-
-_FEEDING_SECONDS = 0.002
-_FEEDING_ITEMS = 256
 
 
 class Downloader:
@@ -63,34 +55,17 @@ class Downloader:
 
     def __init__(self, **options: Unpack[ClientOptions]) -> None:
         self._downloader = AsyncDownloader(**options)
+        self.limits = self._downloader.limits
+        self.threads = self._downloader.threads
+        self.processes = self._downloader.processes
         self._portal = Portal(name="asyncflags-downloader")
         self._closed = False
-
-    @property
-    def limits(self) -> Limits:
-        """How much happens at once."""
-        return self._downloader.limits
-
-    @property
-    def threads(self) -> ThreadBridge:
-        """The threads of `to_thread`: a `concurrent.futures.Executor`."""
-        return self._downloader.threads
-
-    @property
-    def processes(self) -> ProcessBridge:
-        """The processes of `to_process`: a `concurrent.futures.Executor`."""
-        return self._downloader.processes
 
     def __enter__(self) -> Self:
         refuse_running_loop("Downloader", "async with AsyncDownloader()")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def download(
@@ -114,7 +89,8 @@ class Downloader:
         """
         refuse_running_loop("Downloader.download", "await AsyncDownloader.download")
         return self._call(
-            lambda: self._downloader.download(
+            functools.partial(
+                self._downloader.download,
                 url,
                 dest,
                 checksum=checksum,
@@ -146,7 +122,8 @@ class Downloader:
             ClosedError: The downloader is closed.
         """
         return self._start(
-            lambda: self._downloader.download(
+            functools.partial(
+                self._downloader.download,
                 url,
                 dest,
                 checksum=checksum,
@@ -176,19 +153,10 @@ class Downloader:
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.map", "async with AsyncDownloader.as_completed")
-        downloader = self._downloader
-        start = downloader._mapper(dest, postprocess, postprocess_in, options)
-        window: collections.deque[Future[Result]] = collections.deque()
-        try:
-            for url in urls:
-                window.append(self._start(functools.partial(start, as_request(url))))
-                if len(window) >= 2 * self.limits.max_downloads:
-                    yield window.popleft().result()
-            while window:
-                yield window.popleft().result()
-        finally:
-            for future in window:
-                future.cancel()
+        refuse_single(urls)
+        start = self._downloader._mapper(dest, postprocess, postprocess_in, options)
+        started = (self._start(functools.partial(start, as_request(url))) for url in urls)
+        return in_order(started, 2 * self.limits.max_downloads)
 
     def fetch(
         self,
@@ -241,11 +209,7 @@ class Downloader:
 
         async def start() -> Outcomes:
             outcomes = self._downloader.as_completed(
-                self._fed(urls),
-                dest,
-                postprocess=postprocess,
-                postprocess_in=postprocess_in,
-                **options,
+                _fed(urls), dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
             )
             return await outcomes.__aenter__()
 
@@ -273,11 +237,7 @@ class Downloader:
         refuse_running_loop("Downloader.download_many", "await AsyncDownloader.download_many")
         return self._call(
             lambda: self._downloader.download_many(
-                self._fed(urls),
-                dest,
-                postprocess=postprocess,
-                postprocess_in=postprocess_in,
-                **options,
+                _fed(urls), dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
             )
         )
 
@@ -288,7 +248,7 @@ class Downloader:
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.to_thread", "await AsyncDownloader.to_thread")
-        return self.threads.submit(function, *args).result()
+        return result_of(self.threads.submit(function, *args))
 
     def to_process(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         """Run a function in one of the downloader's processes and wait for it.
@@ -299,7 +259,7 @@ class Downloader:
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.to_process", "await AsyncDownloader.to_process")
-        return self.processes.submit(function, *args).result()
+        return result_of(self.processes.submit(function, *args))
 
     def progress(self) -> Progress:
         """The counters of this moment. Cheap, and safe from any thread."""
@@ -327,31 +287,11 @@ class Downloader:
         if self._closed:
             raise ClosedError("this downloader is closed and takes no more work: make a new one")
 
-    def _fed(self, urls: Urls) -> Urls:
-        """*urls*, advanced where it may block: a thread, with as many items a hop as come at once."""
-        if not isinstance(urls, Iterable) or isinstance(urls, str | bytes | list | tuple):
-            return urls
-        return _feed_from_thread(iter(urls), self._downloader.threads)
 
-
-async def _feed_from_thread(
-    items: Iterator[str | Request], threads: ThreadBridge
-) -> AsyncIterator[str | Request]:
-    while batch := await threads.run(_some, items):
-        for item in batch:
-            yield item
-
-
-def _some(items: Iterator[str | Request]) -> list[str | Request]:
-    """The next items: as many as come within a moment, at least one unless there are no more."""
-    batch: list[str | Request] = []
-    deadline = 0.0
-    for item in items:
-        batch.append(item)
-        deadline = deadline or time.monotonic() + _FEEDING_SECONDS
-        if len(batch) >= _FEEDING_ITEMS or time.monotonic() > deadline:
-            break
-    return batch
+def _fed(urls: Urls) -> Urls:
+    """*urls*, advanced where it may block."""
+    refuse_single(urls)
+    return FromThread(urls) if isinstance(urls, Iterable) and not isinstance(urls, list | tuple) else urls
 
 
 class SyncOutcomes(Iterator[Outcome]):
@@ -374,17 +314,12 @@ class SyncOutcomes(Iterator[Outcome]):
         self._outcomes = self._call(self._start)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         outcomes = self._outcomes
         if outcomes is not None:
             # A downloader that was closed meanwhile has ended the list already.
             with contextlib.suppress(ClosedError):
-                self._call(lambda: outcomes.__aexit__(kind, error, traceback))
+                self._call(lambda: outcomes.__aexit__(None, None, None))
 
     def __next__(self) -> Outcome:
         if not self._batch:

@@ -20,7 +20,8 @@ from typing import Unpack
 
 from aiohttp import web
 
-from asyncflags._client import AsyncDownloader, ClientOptions
+from asyncflags._client import AsyncDownloader
+from asyncflags._engine.options import ClientOptions
 
 __all__ = ["DOWNLOADER", "get_downloader", "setup"]
 
@@ -42,6 +43,8 @@ def setup(app: web.Application, **options: Unpack[ClientOptions]) -> None:
         RuntimeError: *app* has a downloader already, or is running.
         TypeError, ValueError: When the application starts: an option is wrong.
     """
+    if app.frozen:
+        raise RuntimeError("this application is running: call asyncflags.aiohttp.setup before it starts")
     if DOWNLOADER in app or _SET_UP in app:
         raise RuntimeError("this application has a downloader already: call asyncflags.aiohttp.setup once")
     app[_SET_UP] = True

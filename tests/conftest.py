@@ -41,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "may_leak(reason): something outlives the test on purpose")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # libuv opens a pipe with its first loop and keeps it for the life of the process.
+    uvloop.new_event_loop().close()
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -69,6 +74,9 @@ _locks = _blocking.functions["threading.Lock.acquire"]
 _locks.can_block_in("asyncflags/bridges/_loop_thread.py", {"_start", "post", "forget", "stop", "join"})
 # The threads have ended their last call by then, and take microseconds to leave.
 _locks.can_block_in("asyncflags/bridges/_crew.py", {"join"})
+# The garbage collector ends what earlier tests made of multiprocessing, in whatever frame it happens to run.
+for _function in _blocking.functions.values():
+    _function.can_block_in("multiprocessing/util.py", {"__call__"})
 
 
 @pytest.fixture(autouse=True)

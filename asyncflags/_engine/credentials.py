@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from asyncflags._engine.options import merged
 from asyncflags._policies.proxies import proxy_for, split_proxy_credentials
+from asyncflags.errors import StorageError
 
 if TYPE_CHECKING:
     from netrc import netrc
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from asyncflags._models import Request
     from asyncflags._policies.urls import Target
 
-__all__ = ["Credentials", "basic"]
+__all__ = ["Credentials", "basic", "read_netrc"]
 
 
 _NO_PROXY_BY_ITSELF = {"no_proxy", "NO_PROXY", "request_method", "REQUEST_METHOD"}
@@ -94,3 +96,18 @@ class Credentials:
             fields = {"Proxy-Authorization": basic(*credentials)} if credentials else None
             known = self._proxies[url] = (address, fields)
         return known
+
+
+def read_netrc() -> netrc | None:
+    """The passwords by host; ``None`` when there is no such file."""
+    from netrc import NetrcParseError, netrc
+
+    path = os.environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
+    try:
+        return netrc(path)
+    except FileNotFoundError:
+        return None
+    except (NetrcParseError, OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"the password file {path} cannot be read: {error}; mend it, or leave netrc out", path=path
+        ) from error

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from asyncflags._engine.batches import Blocks
 from asyncflags._engine.hosts import Hosts
 from asyncflags._engine.job import Job, Skipped
 from asyncflags._engine.planning import Names
+from asyncflags._engine.postprocess import Afterwards, processed
 from asyncflags._models import Result
 from asyncflags._policies.backoff import Backoff
 from asyncflags._storage.sinks import MemorySink
 from asyncflags.bridges.grouped import GroupedCalls
-from asyncflags.errors import DownloadError, PostprocessError, redact_url
+from asyncflags.errors import DownloadError, redact_url
 
 if TYPE_CHECKING:
     from asyncflags._engine.credentials import Credentials
@@ -33,10 +32,7 @@ if TYPE_CHECKING:
     from asyncflags._transports.base import Transport
     from asyncflags.bridges.threads import ThreadBridge
 
-__all__ = ["Afterwards", "Engine", "result_of"]
-
-Afterwards: TypeAlias = "Callable[[Path], Awaitable[Any]]"
-"""What happens to each finished file, somewhere off the loop."""
+__all__ = ["Engine", "result_of", "skipped_result"]
 
 
 class Engine:
@@ -144,23 +140,3 @@ def skipped_result(job: Job, skipped: Skipped) -> Result:
         checksum=str(job.checksum) if job.checksum is not None else None,
         skipped=True,
     )
-
-
-async def processed(job: Job, result: Result, afterwards: Afterwards) -> Result:
-    """*result* with the value that the caller's function returns for its file.
-
-    Raises:
-        PostprocessError: The function failed; the file stays.
-    """
-    if result.path is None:
-        return result
-    try:
-        value = await afterwards(result.path)
-    except Exception as error:
-        # The function is the caller's, so it may raise anything; that is the outcome of this download.
-        raise job.labelled(
-            PostprocessError(
-                f"postprocess failed on {result.path}: {type(error).__name__}: {error}; the file is kept"
-            )
-        ) from error
-    return replace(result, value=value)

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from asyncflags._models import Request
 
 if TYPE_CHECKING:
     from asyncflags._types import Urls
 
-__all__ = ["Feed", "as_request"]
+__all__ = ["Feed", "FromThread", "as_request", "refuse_single"]
 
 
-def as_request(url: str | Request) -> Request:
-    """*url* as a request.
+def as_request(url: str | Request, *, checksum: str | None = None, size: int | None = None) -> Request:
+    """*url* as a request, with *checksum* and *size* in place of its own where they are given.
 
     Raises:
         TypeError: It is neither text nor a request.
     """
-    if isinstance(url, Request):
-        return url
     if isinstance(url, str):
-        return Request(url)
-    raise TypeError(f"a URL is a str or a Request, not {type(url).__name__}: {url!r:.100}")
+        return Request(url, checksum=checksum, size=size)
+    if not isinstance(url, Request):
+        raise TypeError(f"a URL is a str or a Request, not {type(url).__name__}: {url!r:.100}")
+    if checksum is not None:
+        url = replace(url, checksum=checksum)
+    return url if size is None else replace(url, size=size)
+
+
+def refuse_single(urls: object) -> None:
+    """Refuse what is one URL, or nothing that could be many.
+
+    Raises:
+        TypeError: It is.
+    """
+    if isinstance(urls, str | bytes | Request):
+        raise TypeError("a list of URLs is expected, not a single one: write [url], or use download(url)")
+    if not isinstance(urls, Iterable | AsyncIterable):
+        raise TypeError(f"an iterable of URLs is expected, not {type(urls).__name__}")
 
 
 class Feed:
@@ -41,8 +59,7 @@ class Feed:
     """
 
     def __init__(self, urls: Urls) -> None:
-        if isinstance(urls, str | bytes | Request):
-            raise TypeError("a list of URLs is expected, not a single one: write [url], or use download(url)")
+        refuse_single(urls)
         self.ended = False
         self._items: Iterator[str | Request] | None = None
         self._async_items: AsyncIterator[str | Request] | None = None
@@ -50,10 +67,8 @@ class Feed:
             self._async_items = aiter(urls)
             # An async generator must not be resumed while it is running.
             self._turn = asyncio.Lock()
-        elif isinstance(urls, Iterable):
-            self._items = iter(urls)
         else:
-            raise TypeError(f"an iterable of URLs is expected, not {type(urls).__name__}")
+            self._items = iter(urls)
 
     async def next(self) -> Request | None:
         """The next request; ``None`` at the end.
@@ -98,5 +113,82 @@ class Feed:
         # Only generators: an open file or a cursor is the caller's to close.
         if isinstance(self._items, GeneratorType):
             self._items.close()
-        elif isinstance(self._async_items, AsyncGeneratorType):
+        elif isinstance(self._async_items, AsyncGeneratorType | FromThread):
             await self._async_items.aclose()
+
+
+_MOST_AHEAD = 256
+
+
+class FromThread(AsyncIterator["str | Request"]):
+    """Advances a plain iterable in a thread of its own, where it may block, and hands each item over at once.
+
+    The thread runs at most 256 items ahead of the loop. It is a daemon: one that is blocked for ever holds
+    up neither the end of the list nor that of the program.
+    """
+
+    def __init__(self, urls: Iterable[str | Request]) -> None:
+        self._urls = urls
+        self._items: collections.deque[str | Request] = collections.deque()
+        self._room = threading.Semaphore(_MOST_AHEAD)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrival: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
+        self._exhausted = False
+        self._stopped = False
+
+    async def __anext__(self) -> str | Request:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._advance, name="asyncflags-feed", daemon=True).start()
+        while not self._items and not self._exhausted:
+            self._arrival = self._loop.create_future()
+            # The thread looks for somebody who waits after it has put an item down, and we look for an item
+            # after we have said that we wait, so that one of us sees the other.
+            if not self._items and not self._exhausted:
+                await self._arrival
+            self._arrival = None
+        if self._items:
+            self._room.release()
+            return self._items.popleft()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Let the thread end after the item it is at; a generator is closed then."""
+        self._stopped = True
+        self._room.release()
+
+    def _advance(self) -> None:
+        """Run in the thread."""
+        try:
+            items = iter(self._urls)
+            self._room.acquire()
+            while not self._stopped and (item := next(items, _END)) is not _END:
+                self._items.append(cast("str | Request", item))
+                self._tell()
+                self._room.acquire()
+            if isinstance(items, GeneratorType):
+                items.close()
+        except BaseException as error:  # noqa: BLE001
+            # The iterable is the caller's and may raise anything; it is raised where the list is read.
+            self._failure = error
+        self._exhausted = True
+        self._tell()
+
+    def _tell(self) -> None:
+        arrival, loop = self._arrival, self._loop
+        if arrival is not None and loop is not None:
+            # A loop that was closed meanwhile has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_arrive, arrival)
+
+
+_END = object()
+
+
+def _arrive(arrival: asyncio.Future[None]) -> None:
+    if not arrival.done():
+        arrival.set_result(None)

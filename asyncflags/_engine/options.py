@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
@@ -11,9 +11,25 @@ from asyncflags._policies.timeouts import Timeout
 from asyncflags._version import __version__
 
 if TYPE_CHECKING:
+    import ssl
     from http.cookiejar import CookieJar
 
-__all__ = ["DownloadOptions", "Durability", "IfExists", "Layout", "Modified", "NameFrom", "Options"]
+    import aiohttp
+
+    from asyncflags._models import Event
+    from asyncflags._policies.limits import Limits
+    from asyncflags._transports.base import Transport
+
+__all__ = [
+    "ClientOptions",
+    "DownloadOptions",
+    "Durability",
+    "IfExists",
+    "Layout",
+    "Modified",
+    "NameFrom",
+    "Options",
+]
 
 IfExists = Literal["overwrite", "skip", "rename", "error"]
 Durability = Literal["fsync", "rename"]
@@ -77,6 +93,19 @@ class DownloadOptions(TypedDict, total=False):
     name_from: NameFrom
     mtime: Modified
     layout: Layout
+
+
+class ClientOptions(DownloadOptions, total=False):
+    """The keywords of `AsyncDownloader`, for what makes one: its own, and the defaults of every download."""
+
+    limits: Limits | None
+    transport: Transport | None
+    session: aiohttp.ClientSession | None
+    ssl_context: ssl.SSLContext | None
+    family: int
+    trust_env: bool
+    netrc: bool
+    on_event: Callable[[Event], None] | None
 
 
 _DEFAULT_TIMEOUT = Timeout()

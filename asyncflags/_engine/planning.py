@@ -103,8 +103,11 @@ def _is_special(path: str) -> bool:
 def existing_size(path: str, checksum: Checksum | None, size: int | None) -> int | None:
     """Size in bytes of the file at *path* if it is the expected one, else ``None``. Blocks."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            actual = os.fstat(file.fileno()).st_size
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise StorageError(f"{path} is no regular file; remove it or choose another name", path=path)
+            actual = found.st_size
             if size is not None and actual != size:
                 return None
             if checksum is not None:
@@ -120,6 +123,11 @@ def existing_size(path: str, checksum: Checksum | None, size: int | None) -> int
     except ValueError as error:
         raise unusable_name(path) from error
     return actual
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A pipe that nobody writes to would be waited for otherwise.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class Names:

@@ -13,9 +13,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVarTuple, Unpack
 
-from asyncflags._engine.engine import Afterwards, processed, result_of, skipped_result
+from asyncflags._engine.engine import result_of, skipped_result
 from asyncflags._engine.feeding import Feed
 from asyncflags._engine.job import Job, Skipped
+from asyncflags._engine.postprocess import Afterwards, processed
 from asyncflags._models import MAX_REPORTED_FAILURES, Outcome, Report, Request, Result
 from asyncflags._storage.checkpoint import Checkpoint
 from asyncflags._storage.claims import NameClaims
@@ -24,8 +25,6 @@ from asyncflags.bridges._waiting import wait_all, wait_settled
 from asyncflags.errors import ClosedError, DownloadError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from asyncflags._engine.engine import Engine
     from asyncflags._engine.options import Options
     from asyncflags._engine.planning import Destination
@@ -90,12 +89,7 @@ class Outcomes(AsyncIterator[Outcome]):
         self._hire()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._engine.runs.discard(self)
         await self._cancel_rest()
 

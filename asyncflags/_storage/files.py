@@ -221,6 +221,11 @@ def _take(descriptor: int, part: str, fresh: bool) -> bool:
     then = os.fstat(descriptor)
     if (now.st_ino, now.st_dev) != (then.st_ino, then.st_dev):
         return False
+    if then.st_nlink > 1:
+        # It has a second name: a process died between giving the file its final name and taking this one
+        # away. What is written here would be written there.
+        os.unlink(part)
+        return False
     os.ftruncate(descriptor, 0)
     return True
 

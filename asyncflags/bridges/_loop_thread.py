@@ -17,6 +17,9 @@ from asyncflags.errors import BridgeClosed
 
 T = TypeVar("T")
 
+# Ctrl-C that comes in the moment before a wait without end is noticed when the wait ends, so none is.
+LONGEST_WAIT = 0.2
+
 
 class Job(Generic[T]):
     """One coroutine on its way through the loop, and the future its caller holds."""
@@ -126,8 +129,11 @@ class LoopThread:
                 loop.call_soon_threadsafe(leaving.set)
 
     def join(self, timeout: float | None) -> None:
-        if self._thread is not None:
-            self._thread.join(timeout)
+        if self._thread is None:
+            return
+        self._thread.join(timeout if timeout is not None else LONGEST_WAIT)
+        while timeout is None and self._thread.is_alive():
+            self._thread.join(LONGEST_WAIT)
 
     def leave_at_exit(self) -> None:
         if os.getpid() == self._owner:

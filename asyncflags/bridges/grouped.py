@@ -17,6 +17,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from asyncflags.bridges._calls import attempt
 from asyncflags.bridges._waiting import wait_all
 from asyncflags.bridges.threads import ThreadBridge
+from asyncflags.errors import BridgeError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -80,14 +81,17 @@ class GroupedCalls:
         return True
 
     def _cross(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Send a thread for what is waiting."""
+        """Send a thread for what is waiting; if the bridge refuses, all who wait are told."""
         self._crossing = True
         try:
             loop.run_in_executor(self._bridge, self._perform, loop)
-        except BaseException:
+        except BridgeError as error:
             self._crossing = False
-            self._waiting.clear()
-            raise
+            while self._waiting:
+                call = self._waiting.popleft()
+                call.ended = True
+                if not call.arrived.done():
+                    call.arrived.set_exception(error)
 
     def _perform(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run in the thread what has gathered, then tell the loop once."""
@@ -104,8 +108,6 @@ class GroupedCalls:
         self, loop: asyncio.AbstractEventLoop, ended: list[tuple[_Call, Any, BaseException | None]]
     ) -> None:
         self._crossing = False
-        if self._waiting:
-            self._cross(loop)
         for call, result, error in ended:
             call.ended = True
             if call.arrived.done():
@@ -114,6 +116,8 @@ class GroupedCalls:
                 call.arrived.set_result(result)
             else:
                 call.arrived.set_exception(error)
+        if self._waiting:
+            self._cross(loop)
 
 
 class _Call:

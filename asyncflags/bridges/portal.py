@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import collections
 import concurrent.futures
+import itertools
 import os
 import sys
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Self, TypeVar
 
 from asyncflags.bridges._forks import refuse_in_child
-from asyncflags.bridges._loop_thread import Job, LoopThread
+from asyncflags.bridges._loop_thread import LONGEST_WAIT, Job, LoopThread
 from asyncflags.errors import BridgeClosed
 
 T = TypeVar("T")
-
-# A lock that is waited for without end cannot be interrupted by Ctrl-C on Windows.
-_LONGEST_WAIT = None if os.name == "posix" else 0.1
 
 
 class Portal:
@@ -63,7 +62,7 @@ class Portal:
         """
         job = self._launch("call()", function)
         try:
-            return _result(job.future)
+            return result_of(job.future)
         except concurrent.futures.CancelledError:
             if job.future.cancelled() and self._thread.closed:
                 raise BridgeClosed("The portal was closed while the call was running.") from None
@@ -153,10 +152,32 @@ def _in_kernel() -> bool:
     return find is not None and getattr(find(), "kernel", None) is not None
 
 
-def _result(future: concurrent.futures.Future[T]) -> T:
+def result_of(future: concurrent.futures.Future[T]) -> T:
+    """``future.result()`` that Ctrl-C always interrupts."""
     try:
-        while not future.done() and _LONGEST_WAIT is not None:
-            concurrent.futures.wait((future,), timeout=_LONGEST_WAIT)
+        while not future.done():
+            # Not `result`, whose own TimeoutError looks like one that the call ended with.
+            concurrent.futures.wait((future,), timeout=LONGEST_WAIT)
         return future.result()
     finally:
         del future
+
+
+def in_order(started: Iterator[concurrent.futures.Future[T]], ahead: int) -> Iterator[T]:
+    """The results of *started* in its order; the first *ahead* are started now, the rest as they are read.
+
+    Leaving the iterator early cancels what was started.
+    """
+    window = collections.deque(itertools.islice(started, ahead))
+
+    def results() -> Iterator[T]:
+        try:
+            while window:
+                result = result_of(window.popleft())
+                window.extend(itertools.islice(started, 1))
+                yield result
+        finally:
+            for future in window:
+                future.cancel()
+
+    return results()

@@ -155,3 +155,18 @@ async def test_a_closed_bridge_refuses(bridge: ThreadBridge) -> None:
     for _ in range(2):
         with pytest.raises(BridgeClosed):
             await calls.run(int)
+
+
+async def test_when_the_bridge_closes_everyone_who_waits_for_a_group_is_told() -> None:
+    bridge = ThreadBridge(1, name="grouped")
+    calls, gate = GroupedCalls(bridge), Gate()
+    first = asyncio.create_task(calls.run(gate))
+    await entered(gate)
+    rest = [asyncio.create_task(calls.run(int)) for _ in range(70)]
+    await asyncio.sleep(0)
+    bridge.shutdown(wait=False)
+    gate.open.set()
+    outcomes = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert outcomes[0] == "through"
+    assert {type(outcome) for outcome in outcomes[1:]} <= {int, BridgeClosed}
+    await bridge.aclose()

@@ -138,7 +138,7 @@ def assert_idle(dl: AsyncDownloader, folder: Path) -> None:
     assert engine.hosts._lanes == {}
     assert engine.names._active == set()
     assert dl.progress().active == ()
-    assert not dl._running
+    assert not dl._calls._tasks
 
 
 def assert_whole(folder: Path) -> None:
@@ -342,7 +342,7 @@ async def test_waiting_for_a_slot_of_the_downloader_can_be_cancelled(tmp_path: P
     async with AsyncDownloader(transport=transport, limits=Limits(max_downloads=1)) as dl:
         first = asyncio.ensure_future(dl.fetch(url("a")))
         await until(lambda: bool(transport.requests))
-        await waits_for(dl, dl.fetch(url("b")), lambda: len(dl._running) == 2)
+        await waits_for(dl, dl.fetch(url("b")), lambda: len(dl._calls._tasks) == 2)
         assert len(transport.requests) == 1
         first.cancel()
         await asyncio.wait((first,))

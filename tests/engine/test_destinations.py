@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from asyncflags import AsyncDownloader, Request, Timeout, errors
+from asyncflags._engine.planning import existing_size
 from asyncflags._transports.mock import MockResponse, MockTransport
 from asyncflags.testing.faulty import HOSTILE_DISPOSITIONS, HOSTILE_PATHS, FaultyOrigin, body_for
 
@@ -198,6 +200,27 @@ async def test_a_large_file_that_is_checked_does_not_count_as_the_server_s_silen
     async with AsyncDownloader(transport=serving(headers=disposition), timeout=timeout, retries=0) as dl:
         result = await dl.download(URL, tmp_path, if_exists="skip", name_from="server", checksum=SHA256)
     assert result.size == 4
+
+
+def test_a_pipe_at_the_name_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fr.gif")
+    found: list[object] = []
+
+    def look() -> None:
+        try:
+            found.append(existing_size(str(tmp_path / "fr.gif"), None, None))
+        except errors.StorageError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(0.5)
+    if thread.is_alive():
+        # Opening the other end lets the thread go on, to its end.
+        os.close(os.open(tmp_path / "fr.gif", os.O_RDWR))
+        thread.join()
+        pytest.fail("the look waited for a writer")
+    assert found
 
 
 async def test_a_taken_name_gets_the_next_free_number(dl: AsyncDownloader, tmp_path: Path) -> None:

@@ -110,18 +110,27 @@ async def test_passwords_come_from_the_password_file_when_that_is_asked_for(netr
 
 async def test_downloads_that_start_together_all_get_their_password(netrc: Path) -> None:
     transport = serving()
-    async with AsyncDownloader(transport=transport, netrc=True) as dl:
-        await asyncio.gather(*(dl.fetch(f"{URL}?{number}") for number in range(4)))
+    dl = AsyncDownloader(transport=transport, netrc=True)
+    await asyncio.gather(*(dl.fetch(f"{URL}?{number}") for number in range(4)))
+    await dl.aclose()
     assert all("Authorization" in request.headers for request in transport.requests)
 
 
 async def test_a_broken_password_file_is_an_error_for_every_download(netrc: Path) -> None:
     netrc.write_text("nonsense here\n")
-    async with AsyncDownloader(transport=serving(), netrc=True) as dl:
-        for _ in range(2):
-            with pytest.raises(errors.StorageError, match="password file") as caught:
-                await dl.fetch(URL)
-            assert caught.value.path == str(netrc)
+    dl = AsyncDownloader(transport=serving(), netrc=True)
+    for _ in range(2):
+        with pytest.raises(errors.StorageError, match="password file") as caught:
+            await dl.fetch(URL)
+        assert caught.value.path == str(netrc)
+    await dl.aclose()
+
+
+async def test_a_downloader_that_cannot_be_entered_leaves_nothing_behind(netrc: Path) -> None:
+    netrc.write_text("nonsense here\n")
+    with pytest.raises(errors.StorageError, match="password file"):
+        async with AsyncDownloader(transport=serving(), netrc=True):
+            pass
 
 
 async def test_without_a_password_file_there_are_no_passwords(netrc: Path) -> None:
@@ -245,7 +254,9 @@ async def test_every_method_refuses_an_unknown_option(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["flags.example/fr.gif", "ftp://flags.example/", "http://", "", "http://[::1", "x" * 70000]
+    "url",
+    ["flags.example/fr.gif", "ftp://flags.example/", "http://", "", "http://[::1", "x" * 70000],
+    ids=lambda url: url[:20],
 )
 async def test_what_is_no_url_is_an_invalid_url(url: str, tmp_path: Path) -> None:
     transport = serving()

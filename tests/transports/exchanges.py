@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import pytest
+
 from asyncflags._transports.aiohttp import AiohttpTransport
 from asyncflags._transports.base import AddressInfo, ExchangeRequest, ResponseStream, Transport
 from asyncflags._transports.mock import MockResponse, MockTransport
-from asyncflags.errors import ProtocolError, ReadError, TruncatedBody
+from asyncflags.errors import DownloadError, ProtocolError, ReadError, TruncatedBody
 from asyncflags.testing.faulty import FaultyOrigin
 
 Framing: TypeAlias = Literal["length", "chunked", "close"]
@@ -160,3 +162,27 @@ async def read(stream: ResponseStream, room: Lender | None = None) -> bytes:
     while data := await stream.receive(room):
         received += bytes(data)
     return received
+
+
+async def fetch(transport: AiohttpTransport, url: str, **more: Any) -> bytes:
+    """The whole body of one exchange."""
+    stream = await transport.open(ExchangeRequest(url, connect_timeout=5.0, **more))
+    try:
+        return await read(stream)
+    finally:
+        await stream.aclose()
+
+
+async def failure(transport: AiohttpTransport, url: str, **more: Any) -> DownloadError:
+    """What one exchange fails with."""
+    with pytest.raises(DownloadError) as caught:
+        await fetch(transport, url, **more)
+    return caught.value
+
+
+def refusing_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port

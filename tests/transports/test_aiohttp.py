@@ -7,7 +7,7 @@ import concurrent.futures
 import gzip
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -17,31 +17,10 @@ import pytest
 from asyncflags import errors
 from asyncflags._transports.aiohttp import AiohttpTransport
 from asyncflags._transports.base import AddressInfo, ExchangeRequest
-from asyncflags.testing.faulty import FaultyOrigin, FaultyRequest, body_for
+from asyncflags.testing.faulty import FaultyOrigin, body_for
 from asyncflags.testing.origin import Origin
 
-from .exchanges import read, resolve
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
-    running = AiohttpTransport(resolve)
-    yield running
-    await running.aclose()
-
-
-async def fetch(transport: AiohttpTransport, url: str, **more: Any) -> bytes:
-    stream = await transport.open(ExchangeRequest(url, connect_timeout=5.0, **more))
-    try:
-        return await read(stream)
-    finally:
-        await stream.aclose()
-
-
-async def failure(transport: AiohttpTransport, url: str, **more: Any) -> errors.DownloadError:
-    with pytest.raises(errors.DownloadError) as caught:
-        await fetch(transport, url, **more)
-    return caught.value
+from .exchanges import failure, fetch, read, refusing_port
 
 
 async def test_a_url_is_sent_to_the_byte(transport: AiohttpTransport, origin: Origin) -> None:
@@ -62,9 +41,10 @@ async def test_only_the_given_fields_are_sent_and_nobody_is_told_who_asks(
 
 
 async def test_there_is_no_total_timeout_and_no_read_timeout(transport: AiohttpTransport) -> None:
-    assert transport._timeout(3.0) == aiohttp.ClientTimeout(
-        total=None, connect=None, sock_read=None, sock_connect=3.0
-    )
+    for connect in (3.0, None):
+        timeout = transport._timeout(connect)
+        assert (timeout.total, timeout.sock_read) == (None, None)
+        assert timeout.sock_connect == connect
 
 
 @pytest.mark.parametrize("path", ["/bad-chunk-size", "/chunk-overflow", "/chunk-missing-crlf"])
@@ -169,13 +149,6 @@ async def test_a_head_that_is_not_http_is_a_protocol_error_of_one_line(
     error = await failure(transport, faulty.url + path)
     assert type(error) is errors.ProtocolError
     assert "\n" not in str(error)
-
-
-def refusing_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 async def test_a_refused_connection_is_a_connect_error(transport: AiohttpTransport) -> None:
@@ -289,117 +262,6 @@ async def test_a_field_that_would_end_early_is_refused(
     error = await failure(transport, faulty.url + "/ok", headers={"X-A": "b\r\nX-C: d"})
     assert type(error) is errors.InvalidUrl
     assert faulty.requests == []
-
-
-# TLS.
-
-
-@pytest.fixture
-async def tls_origin(server_tls: ssl.SSLContext) -> AsyncIterator[Origin]:
-    async with Origin(ssl=server_tls) as running:
-        running.add("/flag", b"flag")
-        yield running
-
-
-async def with_context(context: ssl.SSLContext | None, url: str) -> bytes:
-    transport = AiohttpTransport(resolve, ssl_context=context)
-    try:
-        return await fetch(transport, url)
-    finally:
-        await transport.aclose()
-
-
-async def test_a_certificate_of_a_trusted_authority_is_taken(
-    tls_origin: Origin, client_tls: ssl.SSLContext
-) -> None:
-    assert await with_context(client_tls, tls_origin.url + "/flag") == b"flag"
-
-
-async def test_a_certificate_of_an_unknown_authority_is_a_tls_error(tls_origin: Origin) -> None:
-    with pytest.raises(errors.TlsError, match="no trusted TLS connection to 127.0.0.1") as caught:
-        await with_context(None, tls_origin.url + "/flag")
-    assert "--cacert" in caught.value.message
-
-
-async def test_a_certificate_for_another_name_is_a_tls_error(
-    tls_origin: Origin, client_tls: ssl.SSLContext
-) -> None:
-    with pytest.raises(errors.TlsError):
-        await with_context(client_tls, tls_origin.url.replace("127.0.0.1", "other.test") + "/flag")
-
-
-async def test_a_server_that_speaks_no_tls_is_a_tls_error(origin: Origin) -> None:
-    with pytest.raises(errors.TlsError):
-        await with_context(None, origin.url.replace("http:", "https:") + "/flag")
-
-
-# A session of the caller's.
-
-
-async def test_a_session_of_the_caller_is_used_with_its_fields_and_left_open(faulty: FaultyOrigin) -> None:
-    async with aiohttp.ClientSession(headers={"X-Mine": "yes"}) as session:
-        transport = AiohttpTransport(resolve, session=session)
-        assert await fetch(transport, faulty.url + "/surplus") == body_for("/surplus")
-        assert await fetch(transport, faulty.url + "/ok") == body_for("/ok")
-        await transport.aclose()
-        assert not session.closed
-    assert faulty.requests[-1].headers["x-mine"] == "yes"
-
-
-async def test_a_session_that_raises_for_statuses_changes_nothing(faulty: FaultyOrigin) -> None:
-    async with aiohttp.ClientSession(raise_for_status=True) as session:
-        transport = AiohttpTransport(resolve, session=session)
-        stream = await transport.open(ExchangeRequest(faulty.url + "/404"))
-        assert stream.status == 404
-        await stream.aclose()
-        await transport.aclose()
-
-
-async def test_a_session_with_a_base_url_changes_nothing(faulty: FaultyOrigin) -> None:
-    async with aiohttp.ClientSession("http://elsewhere.test/") as session:
-        transport = AiohttpTransport(resolve, session=session)
-        assert await fetch(transport, faulty.url + "/ok") == body_for("/ok")
-        await transport.aclose()
-
-
-async def test_a_closed_session_of_the_caller_is_an_error_that_says_so(faulty: FaultyOrigin) -> None:
-    session = aiohttp.ClientSession()
-    await session.close()
-    with pytest.raises((errors.DownloadError, RuntimeError), match="closed"):
-        await fetch(AiohttpTransport(resolve, session=session), faulty.url + "/ok")
-
-
-# Proxies.
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, FaultyRequest], Awaitable[None]]
-
-
-async def test_a_proxy_gets_the_whole_url_and_its_own_fields(
-    transport: AiohttpTransport, origin: Origin
-) -> None:
-    origin.add("/flag", b"flag")
-    fields = {"Proxy-Authorization": "Basic eDp5"}
-    url = "http://flags.test/flag"
-    assert await fetch(transport, url, proxy=origin.url, proxy_headers=fields) == b"flag"
-    assert origin.requests[0].target == url
-
-
-async def test_a_proxy_that_cannot_be_reached_is_named_in_the_connect_error(
-    transport: AiohttpTransport,
-) -> None:
-    proxy = f"http://127.0.0.1:{refusing_port()}"
-    error = await failure(transport, "http://flags.test/", proxy=proxy)
-    assert type(error) is errors.ConnectError
-    assert "127.0.0.1" in error.message
-
-
-async def test_a_proxy_that_refuses_a_tunnel_is_a_status_error(
-    transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    faulty.raw("flags.test:443", b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", then="close")
-    error = await failure(transport, "https://flags.test/", proxy=faulty.url)
-    assert isinstance(error, errors.StatusError)
-    assert (error.status, faulty.requests[0].method) == (407, "CONNECT")
 
 
 # With aiohttp's client scripted: the mapping of errors that no server makes on demand.
