@@ -174,7 +174,9 @@ class Names:
         """
         key = folded(path)
         part = folded(path + PART_SUFFIX)
-        if not self._is_free(key, run) or not self._is_free(part, run):
+        # Names that are not given to the letter do not note their part files, so these are looked for here.
+        is_part = key.endswith(PART_SUFFIX) and key.removesuffix(PART_SUFFIX) in self._active
+        if is_part or not self._is_free(key, run) or not self._is_free(part, run):
             raise StorageError(
                 f"two downloads of this run have the same path {path}; give each its own", path=path
             )
