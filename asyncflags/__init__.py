@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncflags._client import AsyncDownloader as AsyncDownloader
+    from asyncflags._engine.options import ClientOptions as ClientOptions
     from asyncflags._engine.options import DownloadOptions as DownloadOptions
     from asyncflags._models import ActiveDownload as ActiveDownload
     from asyncflags._models import Event as Event
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AsyncDownloader": "_client",
+    "ClientOptions": "_engine.options",
     "DownloadOptions": "_engine.options",
     "ActiveDownload": "_models",
     "Event": "_models",
@@ -115,6 +117,7 @@ __all__ = [
     "BridgeClosed",
     "BridgeError",
     "ChecksumMismatch",
+    "ClientOptions",
     "ClosedError",
     "ConnectError",
     "ConnectTimeout",
