@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 StrPath: TypeAlias = "str | os.PathLike[str]"
 """A path as text or as an object."""
 
-Url: TypeAlias = "str | Request"
-"""What may stand for one download."""
-
 Urls: TypeAlias = "Iterable[str | Request] | AsyncIterable[str | Request]"
 """What may stand for many; consumed lazily."""
 

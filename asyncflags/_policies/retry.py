@@ -10,7 +10,6 @@ from asyncflags.errors import DownloadError, StatusError, TransportError
 __all__ = [
     "RETRYABLE_STATUSES",
     "RETRY_AFTER_CAP",
-    "asks_host_to_pause",
     "is_retryable",
     "parse_http_date",
     "parse_retry_after",
@@ -21,8 +20,6 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 RETRY_AFTER_CAP = 300.0
 """Seconds of the longest pause that is granted to a server; one that asks for more has failed."""
-
-_PAUSING_STATUSES = frozenset({429, 503})
 
 # A pause that does not fit an integer of 31 bits counts as that (RFC 9111 section 1.2.2).
 _LONGEST_DELAY = 2.0**31
@@ -51,18 +48,6 @@ def is_retryable(error: DownloadError) -> bool:
     if isinstance(error, StatusError):
         return error.status in RETRYABLE_STATUSES
     return isinstance(error, TransportError)
-
-
-def asks_host_to_pause(error: DownloadError) -> bool:
-    """Tell whether an error concerns all downloads from that host, not this one alone.
-
-    Args:
-        error: Why the attempt failed.
-
-    Returns:
-        ``True`` for the statuses 429 and 503.
-    """
-    return isinstance(error, StatusError) and error.status in _PAUSING_STATUSES
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:

@@ -6,7 +6,7 @@ import enum
 import math
 from dataclasses import dataclass, fields
 
-__all__ = ["Pace", "Stall", "Timeout", "check_pace"]
+__all__ = ["Stall", "Timeout", "check_pace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,65 +55,6 @@ class Stall(enum.Enum):
 
     SLOW = "slow"
     """Too few bytes came."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """The slowest transfer that is waited for, measured over one window after the other.
-
-    =============================  =================================================================
-    call                           meaning
-    =============================  =================================================================
-    ``Pace()``                     at least 60 bytes in each minute
-    ``Pace(min_speed=1000.0)``     at least 60,000 bytes in each minute
-    ``Pace(min_speed=None)``       any speed, as long as bytes come at all
-    =============================  =================================================================
-
-    Attributes:
-        min_speed: Bytes a second; ``None`` or 0: no lower bound.
-        window: Seconds over which the speed is measured.
-
-    Raises:
-        ValueError: The speed is negative, or the window is not a positive number of seconds.
-    """
-
-    min_speed: float | None = 1.0
-    window: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.min_speed is not None and not (math.isfinite(self.min_speed) and self.min_speed >= 0):
-            raise ValueError(f"min_speed must be 0 or more bytes a second, not {self.min_speed}")
-        if not (math.isfinite(self.window) and self.window > 0):
-            raise ValueError(f"window must be more than 0 seconds, not {self.window}")
-
-    def first_check(self, *, started_at: float, read: float | None) -> float:
-        """Return the moment at which a transfer is first looked at; infinity: never.
-
-        Args:
-            started_at: When it started, on any clock in seconds.
-            read: Seconds without a byte that are allowed; ``None``: no limit.
-        """
-        return _earliest(started_at, started_at, read, self.min_speed, self.window)
-
-    def verdict(
-        self,
-        *,
-        now: float,
-        last_byte_at: float,
-        window_started_at: float,
-        window_bytes: int,
-        read: float | None,
-    ) -> Stall | float:
-        """Judge a transfer as `check_pace` does, by this pace."""
-        return check_pace(
-            now=now,
-            last_byte_at=last_byte_at,
-            window_started_at=window_started_at,
-            window_bytes=window_bytes,
-            read=read,
-            min_speed=self.min_speed,
-            window=self.window,
-        )
 
 
 def check_pace(

@@ -12,7 +12,6 @@ from asyncflags import errors
 from asyncflags._policies.retry import (
     RETRY_AFTER_CAP,
     RETRYABLE_STATUSES,
-    asks_host_to_pause,
     is_retryable,
     parse_http_date,
     parse_retry_after,
@@ -37,7 +36,7 @@ NOW = float(calendar.timegm((2025, 6, 1, 0, 0, 0)))
     ],
 )
 def test_errors_of_the_network_are_retried(kind: type[errors.DownloadError]) -> None:
-    assert is_retryable(kind("x")) and not asks_host_to_pause(kind("x"))
+    assert is_retryable(kind("x"))
 
 
 @pytest.mark.parametrize(
@@ -56,14 +55,13 @@ def test_errors_of_the_network_are_retried(kind: type[errors.DownloadError]) -> 
     ],
 )
 def test_errors_that_come_again_are_not_retried(kind: type[errors.DownloadError]) -> None:
-    assert not is_retryable(kind("x")) and not asks_host_to_pause(kind("x"))
+    assert not is_retryable(kind("x"))
 
 
 @given(st.integers(100, 599))
 def test_a_status_is_retried_if_it_may_go_away(status: int) -> None:
     error = errors.StatusError("x", status=status)
     assert is_retryable(error) == (status in {408, 425, 429, 500, 502, 503, 504})
-    assert asks_host_to_pause(error) == (status in {429, 503})
 
 
 def test_the_constants_are_those_of_the_contract() -> None:

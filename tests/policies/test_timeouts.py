@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncflags._policies.timeouts import Pace, Stall, Timeout, check_pace
+from asyncflags._policies.timeouts import Stall, Timeout, check_pace
 
 LIMITS = ("connect", "read", "total")
 MOMENTS = st.floats(0, 1e9)
@@ -15,9 +15,8 @@ SPANS = st.floats(0.001, 1e6)
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
-    timeout, pace = Timeout(), Pace()
+    timeout = Timeout()
     assert (timeout.connect, timeout.read, timeout.total) == (10.0, 60.0, None)
-    assert (pace.min_speed, pace.window) == (1.0, 60.0)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -36,14 +35,6 @@ def test_a_limit_that_is_no_span_of_time_is_refused(limit: str, value: float) ->
 def test_a_limit_that_is_no_number_is_a_type_error(value: Any) -> None:
     with pytest.raises(TypeError, match="read"):
         Timeout(read=value)
-
-
-@pytest.mark.parametrize(
-    "values", [{"min_speed": -1.0}, {"min_speed": math.nan}, {"window": 0.0}, {"window": math.inf}]
-)
-def test_an_impossible_pace_is_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(values))):
-        Pace(**values)
 
 
 def check(
@@ -115,14 +106,3 @@ def test_asking_at_the_moment_named_finds_the_silence(read: float, last_byte_at:
     moment = check(last_byte_at, last_byte_at=last_byte_at, read=read)
     assert isinstance(moment, float)
     assert check(moment, last_byte_at=last_byte_at, read=read) is Stall.READ
-
-
-def test_a_pace_judges_by_its_own_values() -> None:
-    pace = Pace(min_speed=100.0, window=10.0)
-    assert pace.first_check(started_at=5.0, read=60.0) == 15.0
-    verdict = pace.verdict(now=15.0, last_byte_at=14.0, window_started_at=5.0, window_bytes=999, read=60.0)
-    assert verdict is Stall.SLOW
-
-
-def test_without_limits_a_transfer_is_never_looked_at() -> None:
-    assert Pace(min_speed=None).first_check(started_at=5.0, read=None) == math.inf
