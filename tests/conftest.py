@@ -8,6 +8,7 @@ import gc
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import os
+import signal
 import ssl
 import threading
 from collections import Counter
@@ -20,12 +21,17 @@ import pytest
 import pytest_asyncio
 import pytest_socket
 import trustme
-import uvloop
 from aiohttp import ClientResponse
 from blockbuster import BlockBuster
 
 from asyncflags.testing.faulty import FaultyOrigin
 from asyncflags.testing.origin import Origin
+
+try:
+    import uvloop
+except ImportError:
+    # Windows has none.
+    uvloop = None  # type: ignore[assignment]
 
 LOOPBACK = ["127.0.0.1", "::1"]
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -42,14 +48,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    # libuv opens a pipe with its first loop and keeps it for the life of the process.
-    uvloop.new_event_loop().close()
+    # A run started in the background of a shell inherits that Ctrl-C is ignored, and so would the processes
+    # that tests interrupt; a handler of our own is not inherited, so those start as at a prompt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if uvloop is not None:
+        # libuv opens a pipe with its first loop and keeps it for the life of the process.
+        uvloop.new_event_loop().close()
 
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if uvloop is not None:
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 @pytest.fixture(autouse=True)

@@ -48,8 +48,11 @@ class Interruption:
                 self._task.cancel()
 
     def listen(self) -> None:
-        """Take SIGINT and SIGTERM, where the loop can."""
+        """Take SIGINT and SIGTERM, where the loop can, unless whoever started the process has them ignored."""
         for number in _CODES:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                # A shell does that to what it runs in the background, so that Ctrl-C does not reach it.
+                continue
             try:
                 self._loop.add_signal_handler(number, self._asked, number)
             except NotImplementedError:

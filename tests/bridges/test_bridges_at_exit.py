@@ -42,7 +42,10 @@ def interrupt(script: str, folder: Path) -> tuple[int, str]:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=PATIENCE)
+        try:
+            rest, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
     return process.returncode, rest
 
 

@@ -100,7 +100,7 @@ async def test_the_least_speed_holds_without_a_read_timeout(timeout: Timeout | N
 
 async def test_the_least_speed_holds_for_large_bodies_too() -> None:
     # Each piece is a batch that goes to the disk; three a window is far less than what is asked for.
-    pieces = [pause, bytes(1 << 18)] * 40
+    pieces = [pause, bytes(1 << 18)] * 4000
     async with downloader(serving(pieces), timeout=Timeout(), min_speed=1e9) as dl:
         with pytest.raises(errors.TooSlow):
             await dl.fetch(URL)

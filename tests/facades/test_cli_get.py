@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from asyncflags._cli.cookies import read_cookies
 from asyncflags._cli.downloads import event_text
 from asyncflags._cli.main import cli
+from asyncflags._cli.running import Interruption
 from asyncflags._models import Event
 from asyncflags.testing import FaultyOrigin, Origin
 
@@ -297,3 +298,19 @@ def test_options_are_completed(tmp_path: Path) -> None:
         text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert ran.stdout == "plain,--if-exists\n"
+
+
+async def test_signals_that_the_shell_has_ignored_stay_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        Interruption(task, loop).listen()
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.01)
+        assert not task.cancelling()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGINT, before)
