@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,11 @@ def test_cancelling_a_future_cancels_its_download(tmp_path: Path) -> None:
         assert future.cancel()
         with pytest.raises(concurrent.futures.CancelledError):
             future.result()
+        # The future is cancelled at once, and the download on the loop's next turn.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while dl.progress().active and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert not dl.progress().active
         held.let_go.set()
     assert names(tmp_path) == []
 
