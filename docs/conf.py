@@ -45,6 +45,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(.+\.)?(P|T|Ts|CookieJar|Executor|Executor\.map|Future|Path)"),
     ("py:.*", r"(Durability|IfExists|Layout|Modified|NameFrom|Postprocess|PostprocessIn|StrPath|Urls)"),
     ("py:.*", r"(.+\.)?(Content|ExchangeRequest|FlagOrigin|Handler|MockResponse|Outcomes|ResponseStream)"),
+    ("py:.*", r"(.+\.)?(Buffer|C|GroupedCall|PickleBuffer|ProcessView|Streaming|ThreadView|stream)"),
     ("py:.*", r"(.+\.)?(FAULTS|HOSTILE_.+|Script|SyncOutcomes|Transport|_Picklable)"),
 ]
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -28,6 +33,10 @@ CLIENTS = {
     "flags_asyncio.py": 20,
 }
 """Name to the number of flags it downloads; ``None``: all of them."""
+
+BRIDGES = ("hash_while_downloading.py", "thumbnails.py", "parse_large_json.py")
+REAL_FLAGS = Path("/usr/share/iso-flags-png-320x240")
+"""The pictures of Debian's package of that name."""
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell and its signals")
 
@@ -119,7 +128,100 @@ def test_server_example_serves_a_flag_from_its_folder(origin: FlagsServer, tmp_p
     assert_holds(tmp_path / "flags", [row])
 
 
+def example(name: str, origin: str, folder: Path) -> str:
+    return run([sys.executable, str(EXAMPLES / name), origin], folder)
+
+
+def test_hashing_example_prints_what_sha256sum_would(origin: FlagsServer, tmp_path: Path) -> None:
+    lines = example("hash_while_downloading.py", origin.url, tmp_path).splitlines()
+    assert sorted(lines) == sorted(
+        f"{row['sha256']}  {row['path'].rpartition('/')[2]}" for row in origin.rows
+    )
+
+
+def test_json_example_counts_what_it_parsed(origin: FlagsServer, tmp_path: Path) -> None:
+    printed = example("parse_large_json.py", origin.url, tmp_path).split()
+    rows = json.loads((tmp_path / "flags" / "large.json").read_bytes())["flags"]
+    assert int(printed[0]) == len(rows)
+    assert int(printed[3]) == sum(row["size"] for row in rows)
+    assert int(printed[6]) > 5_000_000
+
+
+@contextmanager
+def serving_pictures(pictures: Sequence[Path], folder: Path) -> Iterator[str]:
+    """Serve *pictures* with an index of them, as the origin does with the flags it draws."""
+    folder.mkdir()
+    for picture in pictures:
+        shutil.copy(picture, folder)
+    index = {"flags": [{"path": f"/{picture.name}"} for picture in pictures]}
+    (folder / "index.json").write_text(json.dumps(index))
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """The tests' output is no place for an access log."""
+
+
+def assert_thumbnails(folder: Path, printed: str, names: Sequence[str]) -> None:
+    from PIL import Image
+
+    small = [folder / f"{Path(name).stem}.thumb.png" for name in names]
+    assert sorted(printed.splitlines()) == sorted(str(path.relative_to(folder.parent)) for path in small)
+    for path in small:
+        with Image.open(path) as picture:
+            assert 0 < picture.width <= 64
+            assert 0 < picture.height <= 48
+
+
+needs_pillow = pytest.mark.skipif(
+    importlib.util.find_spec("PIL") is None, reason="Pillow is missing: pip install pillow"
+)
+
+
+@needs_pillow
+def test_thumbnail_example_shrinks_the_flags_of_the_origin(origin: FlagsServer, tmp_path: Path) -> None:
+    printed = example("thumbnails.py", origin.url, tmp_path)
+    assert_thumbnails(tmp_path / "flags", printed, [row["path"].rpartition("/")[2] for row in origin.rows])
+
+
+@needs_pillow
+@pytest.mark.skipif(not REAL_FLAGS.is_dir(), reason="Debian's iso-flags-png-320x240 is not installed")
+def test_thumbnail_example_shrinks_real_flag_pictures(tmp_path: Path) -> None:
+    pictures = sorted(REAL_FLAGS.glob("*.png"))
+    with serving_pictures(pictures, tmp_path / "origin") as url:
+        printed = example("thumbnails.py", url, tmp_path)
+    assert_thumbnails(tmp_path / "flags", printed, [picture.name for picture in pictures])
+
+
+@needs_pillow
+def test_thumbnail_example_names_a_picture_it_cannot_read_and_makes_the_others(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture at all")
+    good = sorted(REAL_FLAGS.glob("*.png"))[:2]
+    with serving_pictures([tmp_path / "broken.png", *good], tmp_path / "origin") as url:
+        command = [sys.executable, str(EXAMPLES / "thumbnails.py"), url]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("broken.png: ")
+    assert_thumbnails(tmp_path / "flags", done.stdout, [picture.name for picture in good])
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.*")), ids=lambda path: path.name)
 def test_example_is_short_and_tested(path: Path) -> None:
-    assert path.name in {*CLIENTS, "aiohttp_server.py", "shell.sh"}
+    assert path.name in {*CLIENTS, *BRIDGES, "aiohttp_server.py", "shell.sh"}
     assert len(path.read_text().splitlines()) <= LONGEST

@@ -6,20 +6,20 @@ is all the memory that a body takes, whatever its size.
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import TYPE_CHECKING
-
-from asyncflags.bridges._waiting import outcome, wait_settled
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVarTuple
 
 if TYPE_CHECKING:
     from asyncflags._engine.intake import Intake
     from asyncflags._types import Buffer
-    from asyncflags.bridges.threads import ThreadBridge
+    from asyncflags.bridges.grouped import GroupedCall, GroupedCalls
+
+Ts = TypeVarTuple("Ts")
 
 __all__ = ["BATCH_BYTES", "Batches", "Blocks"]
 
 BATCH_BYTES = 1 << 18
-"""Bytes that go over in one call; a smaller body goes over whole, with its publication."""
+"""Bytes that go over in one call; a smaller body goes over whole, with its publication, and with others."""
 
 _BLOCK_BYTES = 1 << 18
 _LEAST_ROOM = 1 << 16
@@ -42,22 +42,21 @@ class Blocks:
 
 
 class Batches:
-    """Gathers the chunks of one body and hands them to its intake on the disk bridge.
+    """Gathers the chunks of one body and hands them to its intake, off the loop.
 
     Args:
-        disk: The bridge that the intake is called on.
+        writes: What the intake is called through; in the order of the calls.
         intake: Takes the batches, one at a time and in order.
         pool: Where the memory comes from that is lent to the transport.
     """
 
-    def __init__(self, disk: ThreadBridge, intake: Intake, pool: Blocks) -> None:
+    def __init__(self, writes: GroupedCalls, intake: Intake, pool: Blocks) -> None:
         self._pool = pool
-        self._disk = disk
+        self._writes = writes
         self._intake = intake
-        self.flushed = False
         self._chunks: list[Buffer] = []
         self._size = 0
-        self._writing: Future[None] | None = None
+        self._writing: GroupedCall[None] | None = None
         # At most two: the last one gathers while the one before it is being written.
         self._blocks: list[memoryview] = []
         self._is_lent = False
@@ -87,9 +86,10 @@ class Batches:
         Raises:
             DownloadError: The intake refused the batch before.
         """
-        self.flushed = True
+        size = self._size
         chunks = await self.settle()
-        self._writing = self._disk.submit(self._intake.take, chunks)
+        await self._writes.room(size)
+        self._writing = self._writes.submit(self._intake.take, chunks, key=self._intake, size=size)
         if self._used:
             self._used = 0
             if len(self._blocks) == 1:
@@ -97,12 +97,27 @@ class Batches:
             else:
                 self._blocks.reverse()
 
+    async def run(self, finish: Callable[[list[Buffer], *Ts], None], *args: *Ts, alone: bool) -> None:
+        """Call *finish* with the rest of the body, off the loop and behind everything before it.
+
+        Args:
+            finish: A method of the intake.
+            args: Its further arguments.
+            alone: Whether it can take long, so that others should not wait with it.
+
+        Raises:
+            DownloadError: The intake refused, this time or before.
+        """
+        size = self._size
+        rest = await self.settle()
+        await self._writes.run(finish, rest, *args, key=self._intake, size=size, alone=alone)
+
     async def settle(self) -> list[Buffer]:
         """Wait for the batch being written, and return what has gathered since."""
         writing, self._writing = self._writing, None
         if writing is not None:
             try:
-                await outcome(writing)
+                await writing.result()
             except BaseException:
                 self._writing = writing
                 raise
@@ -119,7 +134,7 @@ class Batches:
         writing, self._writing = self._writing, None
         try:
             if writing is not None:
-                await wait_settled(writing)
+                await writing.settled()
         finally:
             # This is the end of the attempt, so the sink is cleared even if the wait was cancelled.
-            await wait_settled(self._disk.submit(self._intake.discard))
+            await self._writes.submit(self._intake.discard, key=self._intake).settled()

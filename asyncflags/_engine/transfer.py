@@ -15,6 +15,7 @@ from asyncflags._policies.framing import Framing, body_framing, check_content_co
 from asyncflags._policies.redirects import REDIRECT_STATUSES, headers_for_hop, next_hop
 from asyncflags._policies.retry import parse_http_date, parse_retry_after
 from asyncflags._policies.timeouts import Stall, check_pace
+from asyncflags._storage.sinks import StreamSink
 from asyncflags._transports.base import ExchangeRequest
 from asyncflags.errors import (
     BodyTooLarge,
@@ -247,8 +248,8 @@ class Attempt:
 
     async def _fill(self, stream: ResponseStream, body: Body, length: int | None) -> None:
         """Bring the whole body into the intake and have it verified, and published if it is time."""
-        intake, disk = body.intake, self._engine.disk
-        batches = Batches(disk, intake, self._engine.blocks)
+        intake = body.intake
+        batches = Batches(self._engine.small_writes, intake, self._engine.blocks)
         self._reading = True
         try:
             await self._gather(stream, batches)
@@ -259,15 +260,13 @@ class Attempt:
                     received=self._job.received,
                 )
             self._held = True
-            small = not batches.flushed
-            rest = await batches.settle()
-            if not self._job.publish_at_once:
-                run = self._engine.small_writes.run if small else disk.run
-                await run(intake.complete, rest)
-            elif small and self._options.durability == "rename":
-                await self._engine.small_writes.run(intake.complete_and_publish, rest, body.modified_at)
+            # A body to decode is of any size, and the other end of a stream may be slow or stand still.
+            slow = bool(self._options.compressed) or isinstance(intake.sink, StreamSink)
+            if self._job.publish_at_once:
+                slow = slow or self._options.durability == "fsync"
+                await batches.run(intake.complete_and_publish, body.modified_at, alone=slow)
             else:
-                await disk.run(intake.complete_and_publish, rest, body.modified_at)
+                await batches.run(intake.complete, alone=slow)
         except BaseException:
             # Whatever ended the attempt, no thread may still write and no trace may stay.
             self._held = True

@@ -1,104 +1,160 @@
-"""Calls and results on their way between processes.
-
-Everything is pickled once more before the standard pool sees it. What fails to unpickle in the pool's own
-hands ends the whole pool; in a parcel it fails the one call it belongs to. Only this process and the
-workers it started write what is unpickled here.
-"""
+"""What becomes of calls and results that do not survive the way between processes, in words."""
 
 from __future__ import annotations
 
 import functools
 import pickle
-from typing import Any
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
+from asyncflags.bridges._frames import ERROR, NOT_OPENED, RESULT, Frame, pack, unpack
+from asyncflags.bridges._worker import Failure
 from asyncflags.errors import BridgeError
 
+LARGE_RESULT = 256 * 1024
+"""A pickle of more than this many bytes is not unpickled on the loop."""
 
-class Parcel:
-    """A call that is pickled when the pool sends it, off the caller's thread, and arrives as bytes.
+GUARD = (
+    'If it is a script, keep what it runs under `if __name__ == "__main__":`, because every worker imports '
+    "the script to find its functions."
+)
 
-    Attributes:
-        name: The dotted name of the function.
-        refusal: Why the call could not be pickled, or ``None``. It is kept here because the pool turns
-            the cause of an error it passes on into text.
+
+class RemoteTraceback(Exception):
+    """The traceback in the worker, as text: the cause of an error that came from there."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+Body = bytes | bytearray | memoryview
+Work = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+def pack_call(work: Work) -> tuple[bytes, list[memoryview]]:
+    """Pickle a call.
+
+    Raises:
+        BridgeError: The function or an argument cannot be sent to another process.
     """
-
-    def __init__(self, work: functools.partial[Any]) -> None:
-        self.name = name_of(work)
-        self.refusal: BridgeError | None = None
-        self._work: functools.partial[Any] | None = work
-
-    def __reduce__(self) -> tuple[type[Letter], tuple[str, bytes]]:
-        work, self._work = self._work, None
-        try:
-            return Letter, (self.name, pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
-        except Exception as error:
-            # Pickling runs the code of any object, so any error can come out of it.
-            self.refusal = _refusal(self.name, work, error)
-            self.refusal.__cause__ = error
-            raise pickle.PicklingError(str(self.refusal)) from error
-
-
-class Letter:
-    """A call as it arrived in a worker, not yet unpickled."""
-
-    def __init__(self, name: str, content: bytes) -> None:
-        self.name = name
-        self._content = content
-
-    def open(self) -> functools.partial[Any]:
-        """Return the call.
-
-        Raises:
-            BridgeError: It does not unpickle in this process.
-        """
-        try:
-            work: functools.partial[Any] = pickle.loads(self._content)  # noqa: S301
-        except Exception as error:
-            # Unpickling imports modules and runs the code of any object.
-            raise BridgeError(
-                f"{self.name} or an argument of it could not be unpickled in the worker process: {error!r}. "
-                "Define the function and the classes of its arguments at the top level of a module that can "
-                "be imported."
-            ) from error
-        return work
-
-
-def perform(letter: Letter) -> bytes:
-    """Run a call in a worker and return its pickled result.
-
-    An error it raises is one that survives the way back.
-    """
-    work = letter.open()
+    if getattr(_innermost(work[0]), "__module__", None) == "__main__" and _main_has_no_file():
+        raise BridgeError(
+            f"{name_of(work[0])} cannot be sent to a worker process: it is defined in a notebook or at a prompt, "
+            "where no other process can find it. Put it into a module file and import it from there."
+        )
     try:
-        result = work()
-    except BaseException as error:
-        # The pool sends every error back, SystemExit too, and ends if one does not unpickle there.
-        replacement = _replacement(letter.name, error)
-        if replacement is None:
-            raise
-        raise replacement from error
-    try:
-        return pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+        return pack(work)
     except Exception as error:
         # Pickling runs the code of any object, so any error can come out of it.
-        raise BridgeError(f"The result of {letter.name} cannot be pickled: {error}") from error
+        raise _refusal(name_of(work[0]), work[0], error) from error
 
 
-def open_result(name: str, content: bytes) -> tuple[Any, BridgeError | None]:
-    """Return the result of a call, or ``None`` and why it does not unpickle in this process."""
+def open_answer(
+    function: Callable[..., Any], frame: Frame, views: Sequence[memoryview]
+) -> tuple[Any, BaseException | None]:
+    """Return the result of a call of *function*, or ``None`` and the error it ended with."""
+    if frame.kind == RESULT:
+        return open_result(function, unpack, frame.body, views)
+    name = name_of(function)
+    failure = Failure(*pickle.loads(frame.body))  # noqa: S301
+    if frame.kind == ERROR:
+        return None, _raised(name, failure)
+    if frame.kind == NOT_OPENED:
+        message = (
+            f"{name} or an argument of it could not be unpickled in the worker process: {failure.kind}: "
+            f"{failure.text}. Define the function and the classes of its arguments at the top level of a "
+            "module that can be imported."
+        )
+    else:
+        message = f"The result of {name} cannot be pickled: {failure.text}"
+    error = BridgeError(message)
+    error.__cause__ = _cause(failure)
+    return None, error
+
+
+def open_result(
+    function: Callable[..., Any],
+    load: Callable[[Body, Sequence[memoryview]], Any],
+    body: Body,
+    views: Sequence[memoryview],
+) -> tuple[Any, BaseException | None]:
+    """Return the result that *load* unpickles, or ``None`` and why it does not unpickle in this process."""
     try:
-        return pickle.loads(content), None  # noqa: S301
+        return load(body, views), None
     except Exception as error:  # noqa: BLE001
         # Unpickling imports modules and runs the code of any object.
-        refusal = BridgeError(f"The result of {name} could not be unpickled: {error!r}")
+        refusal = BridgeError(f"The result of {name_of(function)} could not be unpickled: {error!r}")
         refusal.__cause__ = error
         return None, refusal
 
 
-def _refusal(name: str, work: Any, error: Exception) -> BridgeError:
+def unpack_in_steps(body: Body, views: Sequence[memoryview]) -> Any:
+    """Unpickle in a thread without holding up the others.
+
+    Unpickling a large object graph is one long call of C code that lets no other thread run. It reads the
+    pickle in pieces of 64 KiB, and between two of them the others get their turn.
+    """
+    return pickle.Unpickler(_Steps(body), buffers=views).load()  # noqa: S301
+
+
+class _Steps:
+    def __init__(self, body: Body) -> None:
+        self._body = memoryview(body)
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        time.sleep(0)
+        start = self._position
+        self._position += size
+        return bytes(self._body[start : self._position])
+
+    def readinto(self, room: Any) -> int:
+        taken = memoryview(self.read(len(room)))
+        room[: len(taken)] = taken
+        return len(taken)
+
+    def readline(self) -> bytes:
+        rest = bytes(self._body[self._position :])
+        line = rest[: rest.index(b"\n") + 1]
+        self._position += len(line)
+        return line
+
+
+def not_started(frame: Frame) -> BridgeError:
+    """Return what those who wait for a worker are told when the initializer failed."""
+    failure = Failure(*pickle.loads(frame.body))  # noqa: S301
+    error = BridgeError(f"The initializer of the workers failed: {failure.kind}: {failure.text}")
+    error.__cause__ = _cause(failure)
+    return error
+
+
+def _raised(name: str, failure: Failure) -> BaseException:
+    error: BaseException | None = None
+    if failure.error is not None:
+        try:
+            error = cast(BaseException, pickle.loads(failure.error))  # noqa: S301
+        except Exception:  # noqa: BLE001
+            # It unpickled in the worker. Here its class may be missing or another one.
+            error = None
+    if isinstance(error, StopIteration):
+        # A future cannot carry one.
+        error = RuntimeError(f"{name} raised StopIteration")
+    elif not isinstance(error, BaseException):
+        error = BridgeError(f"{name} raised {failure.kind}, which does not survive pickling: {failure.text}")
+    error.__cause__ = RemoteTraceback(failure.trace)
+    return error
+
+
+def _cause(failure: Failure) -> BaseException:
+    """The error itself if it arrives, with its traceback in the worker as the cause."""
+    return _raised("The worker", failure)
+
+
+def _refusal(name: str, function: Any, error: Exception) -> BridgeError:
     try:
-        pickle.dumps(work.func)
+        pickle.dumps(function)
     except Exception:  # noqa: BLE001
         # The same error as that of the whole call: the function is what does not pickle.
         return BridgeError(
@@ -108,21 +164,20 @@ def _refusal(name: str, work: Any, error: Exception) -> BridgeError:
     return BridgeError(f"An argument of {name} cannot be pickled for the worker process: {error}")
 
 
-def _replacement(name: str, error: BaseException) -> BridgeError | None:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301
-    except Exception:  # noqa: BLE001
-        # The constructor of a class that does not pickle can fail in any way.
-        kind = type(error)
-        return BridgeError(
-            f"{name} raised {kind.__module__}.{kind.__qualname__}, which does not survive pickling: {error}"
-        )
-    return None
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
-def name_of(work: functools.partial[Any]) -> str:
-    """Return the dotted name of the function that *work* calls."""
-    function = work.func
+def _main_has_no_file() -> bool:
+    main = sys.modules.get("__main__")
+    return getattr(main, "__file__", None) is None and getattr(main, "__spec__", None) is None
+
+
+def name_of(function: Any) -> str:
+    """Return the dotted name of *function*."""
+    function = _innermost(function)
     name = getattr(function, "__qualname__", None) or repr(function)
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module else str(name)

@@ -11,26 +11,44 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from asyncflags.bridges._arrivals import arrival_of
 from asyncflags.errors import BridgeClosed
 
 T = TypeVar("T")
 
 
-async def wait_settled(future: concurrent.futures.Future[Any]) -> None:
+def endless() -> float | None:
+    """The patience of one who waits for a running call as long as it takes."""
+    return None
+
+
+async def wait_settled(
+    future: concurrent.futures.Future[Any], patience: Callable[[], float | None] = endless
+) -> None:
     """Wait until *future* is done, even when the caller is cancelled meanwhile.
 
     The outcome of the future is not looked at. Nothing is cancelled by this wait, and a second
     cancellation does not cut it short. ``Task.cancelling()`` is left as found.
 
+    Args:
+        future: What to wait for.
+        patience: Asked at each cancellation for the seconds to wait on; ``None``: as long as it takes.
+
     Raises:
         asyncio.CancelledError: The caller was cancelled; raised once, after the future is done.
     """
-    if not future.done():
-        await wait_all((_arrival(future),))
+    if future.done():
+        return
+    try:
+        await arrival_of(future)
+    except asyncio.CancelledError:
+        await outlast({arrival_of(future)}, patience)
+        raise
 
 
 async def wait_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
@@ -47,15 +65,20 @@ async def wait_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
     try:
         await asyncio.wait(pending)
     except asyncio.CancelledError:
-        await _outlast(pending)
+        await outlast(pending)
         raise
 
 
-async def outcome(future: concurrent.futures.Future[T]) -> T:
+async def outcome(future: concurrent.futures.Future[T], patience: Callable[[], float | None] = endless) -> T:
     """Return the result of *future*, and never leave its work running behind a cancelled caller.
 
     A caller that is cancelled takes the call back if it has not started. If it has, the caller waits
     for its end, and an error the call ended with becomes the context of the ``CancelledError``.
+
+    Args:
+        future: What to wait for.
+        patience: Asked at each cancellation for the seconds to wait for a call that runs; ``None``: as
+            long as it takes. Where it has run out, the call is not done when control returns.
 
     Raises:
         asyncio.CancelledError: The caller was cancelled.
@@ -63,18 +86,22 @@ async def outcome(future: concurrent.futures.Future[T]) -> T:
     """
     try:
         try:
-            await _arrival(future)
+            await arrival_of(future)
         except asyncio.CancelledError as cancelled:
             if not _take_back(future):
-                await _outlast({_arrival(future)})
-                cancelled.__context__ = None if future.cancelled() else future.exception()
+                await outlast({arrival_of(future)}, patience)
+                if future.done():
+                    cancelled.__context__ = None if future.cancelled() else future.exception()
             raise
-        if future.cancelled():
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            if not future.cancelled():
+                raise
             raise BridgeClosed(
                 "The call was dropped before it started, because its executor was shut down with "
                 "cancel_futures=True. Let the executor finish its queue, or make the call earlier."
-            )
-        return future.result()
+            ) from None
     finally:
         # An error's traceback holds this frame, and the future holds the error: a cycle otherwise.
         del future
@@ -88,36 +115,22 @@ def _take_back(future: concurrent.futures.Future[Any]) -> bool:
         return False
 
 
-def _arrival(future: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
-    """Return a future of the running loop that is set when *future* is done.
-
-    Unlike ``asyncio.wrap_future`` it passes no cancellation on, so it can be waited for a second time.
-    """
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Future[None] = loop.create_future()
-
-    def notify(_: concurrent.futures.Future[Any]) -> None:
-        # A loop that was closed meanwhile has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_set, arrived)
-
-    future.add_done_callback(notify)
-    return arrived
-
-
-def _set(arrived: asyncio.Future[None]) -> None:
-    if not arrived.done():
-        arrived.set_result(None)
-
-
-async def _outlast(waiters: set[asyncio.Future[Any]]) -> None:
+async def outlast(waiters: set[asyncio.Future[Any]], patience: Callable[[], float | None] = endless) -> None:
     """Wait for *waiters* after a first cancellation, which the caller raises again afterwards."""
+    deadline = math.inf
+    now = asyncio.get_running_loop().time
     with _shield():
         while pending := {waiter for waiter in waiters if not waiter.done()}:
+            seconds = patience()
+            if seconds is not None:
+                # A further cancellation may shorten the wait and never prolongs it.
+                deadline = min(deadline, now() + seconds)
+            if now() >= deadline:
+                return
             # The caller still holds the first cancellation, so a further one adds nothing but its
             # count in Task.cancelling(), which stays.
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait(pending)
+                await asyncio.wait(pending, timeout=deadline - now() if deadline < math.inf else None)
 
 
 def _shield() -> contextlib.AbstractContextManager[object]:

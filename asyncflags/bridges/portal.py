@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import collections
 import concurrent.futures
 import itertools
 import os
-import sys
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterator
 from typing import Any, Self, TypeVar
 
+from asyncflags.bridges._crossing import Crossing
 from asyncflags.bridges._forks import refuse_in_child
+from asyncflags.bridges._kernels import is_kernel_cell
 from asyncflags.bridges._loop_thread import LONGEST_WAIT, Job, LoopThread
 from asyncflags.errors import BridgeClosed
 
@@ -88,6 +88,51 @@ class Portal:
         """
         return self._launch(None, function).future
 
+    def iterate(
+        self, function: Callable[[], AsyncIterable[T]], *, ahead: int = 256
+    ) -> Generator[T, None, None]:
+        """Iterate over ``function()``, an asynchronous iterable of the portal's loop, in this thread.
+
+        ::
+
+            for row in portal.iterate(lambda: read_rows(connection)):
+                ...
+
+        Items cross in batches, not one hop an item, and the iterable is at most *ahead* items in front
+        of the reader. Leaving the loop early, or an error such as Ctrl-C in it, cancels the iterable and
+        waits *grace* seconds for its clean-up.
+
+        Args:
+            function: Makes the iterable; called on the loop when the first item is asked for.
+            ahead: The most items on their way, at least 1.
+
+        Raises:
+            ValueError: *ahead* is less than 1.
+            RuntimeError: Iterated on the portal's own loop, which would wait for itself.
+            BridgeClosed: The portal is closed, or was closed meanwhile.
+            BridgeError: The portal belongs to the parent of this forked process.
+        """
+        if ahead < 1:
+            raise ValueError(f"ahead must be at least 1, not {ahead}")
+        return self._iterate(Crossing(function, ahead))
+
+    def _iterate(self, crossing: Crossing[T]) -> Generator[T, None, None]:
+        job = self._launch("iterate()", crossing.feed)
+        job.future.add_done_callback(crossing.end)
+        try:
+            while (batch := crossing.take(LONGEST_WAIT)) is not None:
+                while batch:
+                    yield batch.popleft()
+            if job.future.cancelled() and self._thread.closed:
+                raise BridgeClosed("The portal was closed while the iteration was running.")
+            job.future.result()
+        finally:
+            if not job.future.done():
+                job.future.cancel()
+                job.ended.wait(self._grace)
+            # The future holds the error, and the error's traceback this frame.
+            del job
+
     def close(self) -> None:
         """Take no more calls, cancel what still runs, wait for it, and end the loop and its thread.
 
@@ -138,18 +183,11 @@ def refuse_running_loop(sync_name: str, async_name: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    if not _in_kernel():
+    if not is_kernel_cell():
         raise RuntimeError(
             f"{sync_name}() was called in a thread whose event loop is running, and would block it. "
             f"Use `await {async_name}(...)` there, or call {sync_name}() in another thread."
         )
-
-
-def _in_kernel() -> bool:
-    find = getattr(builtins, "get_ipython", None)
-    if find is None and "IPython" in sys.modules:
-        find = getattr(sys.modules["IPython"], "get_ipython", None)
-    return find is not None and getattr(find(), "kernel", None) is not None
 
 
 def result_of(future: concurrent.futures.Future[T]) -> T:

@@ -17,8 +17,9 @@ import anyio
 import pytest
 
 from asyncflags.bridges import ExecutorBridge, ProcessBridge, ThreadBridge
+from asyncflags.bridges.processes import ProcessView
 
-Bridge: TypeAlias = "ExecutorBridge | ProcessBridge | ThreadBridge"
+Bridge: TypeAlias = "ExecutorBridge | ProcessView | ThreadBridge"
 Canceller: TypeAlias = "Callable[[Coroutine[Any, Any, object], asyncio.Event], Coroutine[Any, Any, None]]"
 
 # Holds until the pipe is closed at the other end, and leaves a file behind as its last act.
@@ -173,9 +174,15 @@ async def foreign_executor() -> AsyncIterator[ExecutorBridge]:
         yield ExecutorBridge(executor, max_in_flight=1)
 
 
+@asynccontextmanager
+async def waiting_processes() -> AsyncIterator[ProcessView]:
+    async with ProcessBridge(1) as bridge:
+        yield bridge.with_options(on_cancel="wait")
+
+
 BRIDGES: list[Callable[[], AbstractAsyncContextManager[Bridge]]] = [
     lambda: ThreadBridge(1),
-    lambda: ProcessBridge(1),
+    waiting_processes,
     foreign_executor,
 ]
 

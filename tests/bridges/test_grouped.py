@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from asyncflags.bridges.grouped import GroupedCalls
+from asyncflags.bridges import grouped
+from asyncflags.bridges.grouped import LARGE_BYTES, GroupedCalls
 from asyncflags.bridges.threads import ThreadBridge
 from asyncflags.errors import BridgeClosed
 
@@ -54,26 +59,26 @@ async def test_results_and_errors_reach_their_own_callers(bridge: ThreadBridge) 
     assert outcomes[2] == 0.5
 
 
-async def test_what_gathers_while_the_thread_is_busy_crosses_in_one_call(bridge: ThreadBridge) -> None:
-    crossings: list[int] = []
-
-    class Counting(ThreadBridge):
-        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-            crossings.append(1)
-            return super().submit(fn, *args, **kwargs)
-
+async def test_what_gathers_while_the_thread_is_busy_crosses_in_one_call(
+    bridge: ThreadBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A busy machine may take longer over a group than a group may last.
+    monkeypatch.setattr(grouped, "_MOST_SECONDS", 60.0)
+    calls = GroupedCalls(bridge)
     gate = Gate()
     order: list[int] = []
-    async with Counting(2, name="grouped") as counting:
-        calls = GroupedCalls(counting)
-        first = asyncio.create_task(calls.run(gate))
-        await entered(gate)
-        rest = [asyncio.create_task(calls.run(order.append, number)) for number in range(50)]
-        await asyncio.sleep(0)
-        gate.open.set()
-        await asyncio.gather(first, *rest)
+    first = asyncio.create_task(calls.run(gate))
+    await entered(gate)
+    rest = [asyncio.create_task(calls.run(order.append, number)) for number in range(50)]
+    await asyncio.sleep(0)
+    gate.open.set()
+    await asyncio.gather(first, *rest)
     assert order == list(range(50))
-    assert len(crossings) <= 3
+    stats = calls.stats()
+    assert stats.batches <= 2
+    assert stats.largest_batch >= 50
+    assert stats.completed == 51
+    assert (bridge.stats().batches, bridge.stats().largest_batch) == (stats.batches, stats.largest_batch)
 
 
 async def test_a_queued_call_of_a_cancelled_caller_never_starts(bridge: ThreadBridge) -> None:
@@ -170,3 +175,188 @@ async def test_when_the_bridge_closes_everyone_who_waits_for_a_group_is_told() -
     assert outcomes[0] == "through"
     assert {type(outcome) for outcome in outcomes[1:]} <= {int, BridgeClosed}
     await bridge.aclose()
+
+
+async def test_a_group_is_bounded_in_calls_and_in_bytes(bridge: ThreadBridge) -> None:
+    for size, most in ((0, 64), (LARGE_BYTES - 1, 18)):
+        calls, gate = GroupedCalls(bridge), Gate()
+        first = asyncio.create_task(calls.run(gate))
+        await entered(gate)
+        rest = [asyncio.create_task(calls.run(int, size=size)) for _ in range(200)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        await asyncio.gather(first, *rest)
+        assert calls.stats().largest_batch <= most
+
+
+async def test_a_group_that_takes_long_ends_early(bridge: ThreadBridge) -> None:
+    calls, gate = GroupedCalls(bridge), Gate()
+    first = asyncio.create_task(calls.run(gate))
+    await entered(gate)
+    rest = [asyncio.create_task(calls.run(time.sleep, 0.003)) for _ in range(5)]
+    await asyncio.sleep(0)
+    gate.open.set()
+    await asyncio.gather(first, *rest)
+    # The first one may have had the second join it.
+    assert calls.stats().largest_batch <= 2
+
+
+@pytest.mark.parametrize("options", [{"alone": True}, {"size": LARGE_BYTES}])
+async def test_a_call_that_may_take_long_holds_up_no_group(
+    bridge: ThreadBridge, options: dict[str, Any]
+) -> None:
+    calls, gate = GroupedCalls(bridge), Gate()
+    large = asyncio.create_task(calls.run(gate, **options))
+    await entered(gate)
+    assert await calls.run(int) == 0
+    gate.open.set()
+    assert await large == "through"
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from([0, 4096, LARGE_BYTES]), st.booleans()),
+        max_size=40,
+    ),
+    st.sets(st.integers(0, 39), max_size=8),
+)
+def test_the_order_of_a_key_is_kept_whatever_the_sizes_and_the_cancelled(
+    made: list[tuple[int, int, bool]], cancelled: set[int]
+) -> None:
+    done: dict[int, list[int]] = {}
+    busy: set[int] = set()
+
+    def write(key: int, number: int) -> None:
+        assert key not in busy
+        busy.add(key)
+        time.sleep(0.0001 if number % 3 else 0)
+        done.setdefault(key, []).append(number)
+        busy.remove(key)
+
+    async def main() -> None:
+        async with ThreadBridge(3) as bridge:
+            calls = GroupedCalls(bridge, budget=2 * LARGE_BYTES)
+            tasks = [
+                asyncio.create_task(calls.run(write, key, number, key=key, size=size, alone=alone))
+                for number, (key, size, alone) in enumerate(made)
+            ]
+            await asyncio.sleep(0)
+            for number in cancelled & set(range(len(tasks))):
+                tasks[number].cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(each, asyncio.CancelledError | None) for each in outcomes)
+            # A thread has yet to pass over the calls that were taken back.
+            while calls.stats().queued or calls.stats().running:
+                await asyncio.sleep(0)
+            await calls.room(2 * LARGE_BYTES)
+
+    asyncio.run(main())
+    assert all(numbers == sorted(numbers) for numbers in done.values())
+    written = {number for numbers in done.values() for number in numbers}
+    assert written >= set(range(len(made))) - cancelled
+
+
+async def test_over_the_budget_a_caller_waits_in_line(bridge: ThreadBridge) -> None:
+    calls, gate = GroupedCalls(bridge, budget=1000), Gate()
+    first = asyncio.create_task(calls.run(gate, size=900))
+    await entered(gate)
+    started = threading.Event()
+    large = asyncio.create_task(calls.run(started.set, size=200))
+    small = asyncio.create_task(calls.run(int, size=50))
+    await asyncio.sleep(0.005)
+    # The small one would fit, but somebody came before it.
+    assert calls.stats().queued + calls.stats().running == 1
+    gate.open.set()
+    await asyncio.gather(first, large, small)
+    assert started.is_set()
+
+
+async def test_more_than_the_budget_passes_alone(bridge: ThreadBridge) -> None:
+    calls = GroupedCalls(bridge, budget=10)
+    assert await asyncio.gather(*(calls.run(abs, -1, size=5000) for _ in range(3))) == [1, 1, 1]
+
+
+async def test_a_caller_that_is_cancelled_in_line_leaves_its_place_to_the_next(bridge: ThreadBridge) -> None:
+    calls, gate = GroupedCalls(bridge, budget=100), Gate()
+    first = asyncio.create_task(calls.run(gate, size=60))
+    await entered(gate)
+    waiting = asyncio.create_task(calls.run(int, size=90))
+    behind = asyncio.create_task(calls.run(int, size=40))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    gate.open.set()
+    assert await behind == 0
+    await first
+
+
+async def test_room_that_came_with_a_cancellation_passes_on(bridge: ThreadBridge) -> None:
+    calls, gate = GroupedCalls(bridge, budget=100), Gate()
+    first = asyncio.create_task(calls.run(gate, size=100))
+    await entered(gate)
+    waiting = [asyncio.create_task(calls.run(int, size=100)) for _ in range(2)]
+    await asyncio.sleep(0)
+    first.add_done_callback(lambda _: waiting[0].cancel())
+    gate.open.set()
+    assert await waiting[1] == 0
+    await first
+    assert (await asyncio.gather(waiting[0], return_exceptions=True))[0] is not None
+
+
+def test_a_budget_below_one_is_refused() -> None:
+    with ThreadBridge() as bridge, pytest.raises(ValueError, match="at least 1 byte"):
+        GroupedCalls(bridge, budget=0)
+
+
+async def test_a_submitted_call_is_on_its_way_and_can_be_outlasted(bridge: ThreadBridge) -> None:
+    calls, gate = GroupedCalls(bridge), Gate()
+    call = calls.submit(gate, size=10**12)
+    await entered(gate)
+    waiting = asyncio.create_task(call.settled())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    gate.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await call.result() == "through"
+    assert await call.result() == "through"
+
+
+async def test_a_shutdown_that_drops_the_queue_tells_every_caller() -> None:
+    bridge, gate = ThreadBridge(1), Gate()
+    running = bridge.submit(gate)
+    await entered(gate)
+    calls = GroupedCalls(bridge)
+    tasks = [asyncio.create_task(calls.run(int, alone=number == 3, key="path")) for number in range(5)]
+    await asyncio.sleep(0)
+    bridge.shutdown(wait=False, cancel_futures=True)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [BridgeClosed] * 5
+    gate.open.set()
+    assert await asyncio.wrap_future(running) == "through"
+    await bridge.aclose()
+
+
+async def test_writing_small_files_together_loses_none_and_keeps_each_whole(
+    bridge: ThreadBridge, tmp_path: Path
+) -> None:
+    calls = GroupedCalls(bridge)
+
+    def write(path: Path, body: bytes) -> None:
+        part = path.with_suffix(".part")
+        part.write_bytes(body)
+        part.replace(path)
+
+    async def caller(number: int) -> None:
+        for turn in range(3):
+            path = tmp_path / f"{number}.bin"
+            await calls.run(write, path, bytes([number, turn]) * 2048, key=path, size=4096)
+
+    await asyncio.gather(*(caller(number) for number in range(64)))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        f"{number}.bin": bytes([number, 2]) * 2048 for number in range(64)
+    }

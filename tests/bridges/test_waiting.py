@@ -66,10 +66,10 @@ async def test_a_cancelled_scope_does_not_spin_the_loop_while_it_waits(
     waits = 0
     wait = asyncio.wait
 
-    def counted(pending: Any) -> Coroutine[Any, Any, Any]:
+    def counted(pending: Any, **options: Any) -> Coroutine[Any, Any, Any]:
         nonlocal waits
         waits += 1
-        return wait(pending)
+        return wait(pending, **options)
 
     monkeypatch.setattr(asyncio, "wait", counted)
     future: Future[None] = Future()
