@@ -56,7 +56,7 @@ class Engine:
     ) -> None:
         self.transport = transport
         self.disk = disk
-        self.small_writes = GroupedCalls(disk)
+        self.writes = GroupedCalls(disk)
         self.limits = limits
         self.tally = tally
         self.credentials = credentials

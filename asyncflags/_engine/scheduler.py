@@ -21,7 +21,7 @@ from asyncflags._models import MAX_REPORTED_FAILURES, Outcome, Report, Request, 
 from asyncflags._storage.checkpoint import Checkpoint
 from asyncflags._storage.claims import NameClaims
 from asyncflags._storage.files import FileSink
-from asyncflags.bridges._waiting import wait_all, wait_settled
+from asyncflags.bridges._waiting import wait_all
 from asyncflags.errors import ClosedError, DownloadError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Outcomes(AsyncIterator[Outcome]):
             raise self._failure
         self._entered = True
         if self._options.durability == "fsync":
-            self._checkpoint = Checkpoint(self._engine.disk, self._engine.limits.max_threads)
+            self._checkpoint = Checkpoint(self._engine.writes, self._engine.limits.max_threads)
         self._hire()
         return self
 
@@ -246,7 +246,7 @@ class Outcomes(AsyncIterator[Outcome]):
 
     async def _drop(self, job: Job, body: Body) -> None:
         try:
-            await wait_settled(self._engine.disk.submit(body.intake.discard))
+            await self._engine.writes.submit(body.intake.discard, key=body.intake).settled()
         finally:
             job.release()
 

@@ -249,7 +249,7 @@ class Attempt:
     async def _fill(self, stream: ResponseStream, body: Body, length: int | None) -> None:
         """Bring the whole body into the intake and have it verified, and published if it is time."""
         intake = body.intake
-        batches = Batches(self._engine.small_writes, intake, self._engine.blocks)
+        batches = Batches(self._engine.writes, intake, self._engine.blocks)
         self._reading = True
         try:
             await self._gather(stream, batches)

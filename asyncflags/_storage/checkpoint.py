@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from asyncflags._storage.files import FileSink, sync_folder
 from asyncflags._storage.trouble import storage_error
-from asyncflags.bridges._waiting import wait_all, wait_settled
+from asyncflags.bridges._waiting import wait_all
 from asyncflags.errors import StorageError
 
 if TYPE_CHECKING:
-    from asyncflags.bridges.threads import ThreadBridge
+    from asyncflags.bridges.grouped import GroupedCalls
 
 __all__ = ["Checkpoint"]
 
@@ -39,12 +39,12 @@ class Checkpoint:
     """Publishes part files in groups. Belongs to one loop.
 
     Args:
-        disk: Runs the blocking calls.
+        writes: What the blocking calls are made through.
         threads: How many of them sync at once.
     """
 
-    def __init__(self, disk: ThreadBridge, threads: int) -> None:
-        self._disk = disk
+    def __init__(self, writes: GroupedCalls, threads: int) -> None:
+        self._writes = writes
         self._threads = threads
         self._pending: dict[_Entry, None] = {}
         self._size = 0
@@ -75,7 +75,7 @@ class Checkpoint:
         except asyncio.CancelledError:
             if entry in self._pending:
                 del self._pending[entry]
-                await wait_settled(self._disk.submit(sink.discard))
+                await self._writes.submit(sink.discard, key=sink).settled()
             else:
                 await wait_all(self._commits)
             raise
@@ -123,12 +123,12 @@ class Checkpoint:
     async def _commit_all(self, entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
         failures: dict[FileSink, StorageError] = {}
         shares = [list(entries[first :: self._threads]) for first in range(self._threads)]
-        syncs = [self._disk.submit(_sync_share, share) for share in shares if share]
+        syncs = [self._writes.submit(_sync_share, share, alone=True) for share in shares if share]
         for sync in syncs:
-            await wait_settled(sync)
-            failures.update(sync.result())
+            await sync.settled()
+            failures.update(sync.value())
         rest = [entry for entry in entries if entry.sink not in failures]
-        failures.update(await self._disk.run(_rename_all, rest))
+        failures.update(await self._writes.run(_rename_all, rest, alone=True))
         return failures
 
 

@@ -16,6 +16,7 @@ import pytest
 from asyncflags._storage import checkpoint as module
 from asyncflags._storage.checkpoint import Checkpoint
 from asyncflags._storage.files import FileSink
+from asyncflags.bridges.grouped import GroupedCalls
 from asyncflags.bridges.threads import ThreadBridge
 from asyncflags.errors import StorageError
 
@@ -30,7 +31,7 @@ async def disk() -> AsyncIterator[ThreadBridge]:
 
 @pytest.fixture
 async def checkpoint(disk: ThreadBridge) -> AsyncIterator[Checkpoint]:
-    running = Checkpoint(disk, 2)
+    running = Checkpoint(GroupedCalls(disk), 2)
     yield running
     await running.aclose()
 
