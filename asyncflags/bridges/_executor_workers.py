@@ -14,6 +14,7 @@ import pickle
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from asyncflags.bridges._workers import Events
 
 _REAPING_SECONDS = 1.0
+_LOOK_SECONDS = 3600.0
 
 
 class ExecutorWorker:
@@ -65,6 +67,10 @@ class ExecutorWorker:
         self._process = next(iter(self._executor._processes.values()))
         self.since = time.monotonic()
         _end_at_exit(self.kill)
+        watch = _Watch()
+        self._abandoned = weakref.finalize(watch, self._lose_loop)
+        self._abandoned.atexit = False
+        self._on_loop(watch.stay)
         first.add_done_callback(self._tell)
 
     def lay_down(self, blocks: list[memoryview]) -> None:
@@ -116,9 +122,12 @@ class ExecutorWorker:
             self.loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
             # The loop was closed meanwhile.
-            self.kill()
-            self._events.loop_closed()
-            self._end()
+            self._lose_loop()
+
+    def _lose_loop(self) -> None:
+        self.kill()
+        self._events.loop_closed()
+        self._end()
 
     def _arrive(self, call: Future[tuple[int, bytes, list[bytes]]]) -> None:
         if call.cancelled() or call.exception() is not None:
@@ -139,6 +148,8 @@ class ExecutorWorker:
             if self._ended:
                 return
             self._ended = True
+        if (held := self._abandoned.detach()) is not None:
+            held[0].is_over = True
         self._events.lost()
         self._reap_soon(self._reap)
 
@@ -147,6 +158,20 @@ class ExecutorWorker:
         self._process.join(_REAPING_SECONDS)
         self._executor.shutdown(wait=True)
         self._events.ended(self._process.exitcode)
+
+
+class _Watch:
+    """What only the loop holds, so that it goes when the loop is closed: a closed loop drops its timers."""
+
+    __slots__ = ("__weakref__", "is_over")
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def stay(self) -> None:
+        """Be held by the loop, for as long as that is open and the worker there."""
+        if not self.is_over:
+            asyncio.get_running_loop().call_later(_LOOK_SECONDS, self.stay)
 
 
 def begin(initializer: bytes | None) -> tuple[int, bytes, list[bytes]]:

@@ -27,7 +27,9 @@ CALL, READY, RESULT, ERROR, NOT_OPENED, NOT_PACKED, NOT_STARTED = range(1, 8)
 
 HEADER = struct.Struct("<B?HIQ")
 _DESCRIPTOR = struct.calcsize("i")
+_SPACE = socket.CMSG_SPACE(_DESCRIPTOR) if hasattr(socket, "CMSG_SPACE") else 0
 _FIRST = 16 * 1024
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes))
 
 
 class Frame(NamedTuple):
@@ -50,7 +52,9 @@ class Frame(NamedTuple):
 
 def head(kind: int, note: Any, size: int, *, leaving: bool = False) -> bytes:
     """Return the header and the note of a message whose body has *size* bytes."""
-    noted = b"" if note is None else pickle.dumps(note, pickle.HIGHEST_PROTOCOL)
+    if note is None:
+        return HEADER.pack(kind, leaving, 0, 0, size)
+    noted = pickle.dumps(note, pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(kind, leaving, 0, len(noted), size) + noted
 
 
@@ -76,8 +80,10 @@ def send_some(link: socket.socket, first: bytes, body: bytes, descriptor: int | 
 
 def receive_some(link: socket.socket) -> tuple[bytes, int | None]:
     """Receive the next bytes, and the descriptor that came with them; ``b""``: the end."""
-    data, ancillary, _flags, _address = link.recvmsg(_FIRST, socket.CMSG_SPACE(_DESCRIPTOR))
+    data, ancillary, _flags, _address = link.recvmsg(_FIRST, _SPACE)
     descriptor = None
+    if not ancillary:
+        return data, None
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptor = array.array("i", content[:_DESCRIPTOR])[0]
@@ -88,11 +94,22 @@ class FrameReader:
     """Puts one message after the other together from bytes as they arrive."""
 
     def __init__(self) -> None:
+        self.ended = False
+        """Whether the other end has closed the socket."""
         self._first = b""
         self._body: bytearray | None = None
         self._received = 0
         self._kind: tuple[int, bool, Any]
         self._descriptor: int | None = None
+
+    def receive(self, link: socket.socket) -> Frame | None:
+        """Receive once; return the message if it is whole."""
+        if self._body is not None:
+            return self._receive_into_room(link)
+        data, descriptor = receive_some(link)
+        if not data:
+            self.ended = True
+        return self.feed(data, descriptor)
 
     @property
     def room(self) -> memoryview | None:
@@ -120,6 +137,8 @@ class FrameReader:
             self._first = data
             return None
         kind, leaving, _, noted, size = HEADER.unpack_from(data)
+        if not noted and len(data) == HEADER.size + size and self._descriptor is None:
+            return Frame(kind, leaving, None, data[HEADER.size :], None)
         start = HEADER.size + noted
         if len(data) < start:
             self._first = data
@@ -133,6 +152,13 @@ class FrameReader:
         self._body[: self._received] = memoryview(data)[start:]
         return None
 
+    def _receive_into_room(self, link: socket.socket) -> Frame | None:
+        room = self.room
+        assert room is not None
+        count = link.recv_into(room)
+        self.ended = not count
+        return self.received(count)
+
     def take_descriptor(self) -> int | None:
         """Return a descriptor that came with a message which never became whole."""
         descriptor, self._descriptor = self._descriptor, None
@@ -141,6 +167,8 @@ class FrameReader:
 
 def pack(value: Any) -> tuple[bytes, list[memoryview]]:
     """Pickle *value*; return the pickle and the blocks of more than `INLINE` bytes that are not in it."""
+    if type(value) in _PLAIN:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL), []
     blocks: list[memoryview] = []
 
     def stays_inside(buffer: pickle.PickleBuffer) -> bool:

@@ -7,9 +7,10 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, cast
 
-from asyncflags.bridges._frames import ERROR, NOT_OPENED, RESULT, Frame, pack, unpack
+from asyncflags.bridges._frames import ERROR, NOT_OPENED, RESULT, Frame, pack
 from asyncflags.bridges._worker import Failure
 from asyncflags.errors import BridgeError
 
@@ -39,12 +40,18 @@ def pack_call(work: Work) -> tuple[bytes, list[memoryview]]:
     Raises:
         BridgeError: The function or an argument cannot be sent to another process.
     """
-    if getattr(_innermost(work[0]), "__module__", None) == "__main__" and _main_has_no_file():
+    function, args, kwargs = work
+    if getattr(_innermost(function), "__module__", None) == "__main__" and _main_has_no_file():
         raise BridgeError(
             f"{name_of(work[0])} cannot be sent to a worker process: it is defined in a notebook or at a prompt, "
             "where no other process can find it. Put it into a module file and import it from there."
         )
     try:
+        if type(function) is FunctionType or type(function) is BuiltinFunctionType:
+            module, name = function.__module__, function.__qualname__
+            if getattr(sys.modules.get(module), name, None) is function:
+                # Pickle finds out the same and then writes the same names, at many times the cost.
+                return pack((module, name, args, kwargs))
         return pack(work)
     except Exception as error:
         # Pickling runs the code of any object, so any error can come out of it.
@@ -56,7 +63,12 @@ def open_answer(
 ) -> tuple[Any, BaseException | None]:
     """Return the result of a call of *function*, or ``None`` and the error it ended with."""
     if frame.kind == RESULT:
-        return open_result(function, unpack, frame.body, views)
+        try:
+            return pickle.loads(frame.body, buffers=views), None  # noqa: S301
+        except BaseException as trouble:  # noqa: BLE001
+            # Unpickling imports modules and runs the code of any object, which may even ask to exit; raised
+            # here it would end the host's loop.
+            return None, _unreadable(function, trouble)
     name = name_of(function)
     failure = Failure(*pickle.loads(frame.body))  # noqa: S301
     if frame.kind == ERROR:
@@ -74,29 +86,22 @@ def open_answer(
     return None, error
 
 
-def open_result(
-    function: Callable[..., Any],
-    load: Callable[[Body, Sequence[memoryview]], Any],
-    body: Body,
-    views: Sequence[memoryview],
+def open_in_steps(
+    function: Callable[..., Any], body: Body, views: Sequence[memoryview]
 ) -> tuple[Any, BaseException | None]:
-    """Return the result that *load* unpickles, or ``None`` and why it does not unpickle in this process."""
-    try:
-        return load(body, views), None
-    except Exception as error:  # noqa: BLE001
-        # Unpickling imports modules and runs the code of any object.
-        refusal = BridgeError(f"The result of {name_of(function)} could not be unpickled: {error!r}")
-        refusal.__cause__ = error
-        return None, refusal
-
-
-def unpack_in_steps(body: Body, views: Sequence[memoryview]) -> Any:
-    """Unpickle in a thread without holding up the others.
+    """Unpickle a large result in a thread without holding up the others.
 
     Unpickling a large object graph is one long call of C code that lets no other thread run. It reads the
     pickle in pieces of 64 KiB, and between two of them the others get their turn.
+
+    Returns:
+        The result, or ``None`` and why it does not unpickle in this process.
     """
-    return pickle.Unpickler(_Steps(body), buffers=views).load()  # noqa: S301
+    try:
+        return pickle.Unpickler(_Steps(body), buffers=views).load(), None  # noqa: S301
+    except BaseException as error:  # noqa: BLE001
+        # Unpickling imports modules and runs the code of any object, which may even ask to exit.
+        return None, _unreadable(function, error)
 
 
 class _Steps:
@@ -130,13 +135,20 @@ def not_started(frame: Frame) -> BridgeError:
     return error
 
 
+def _unreadable(function: Callable[..., Any], error: BaseException) -> BridgeError:
+    refusal = BridgeError(f"The result of {name_of(function)} could not be unpickled: {error!r}")
+    refusal.__cause__ = error
+    return refusal
+
+
 def _raised(name: str, failure: Failure) -> BaseException:
     error: BaseException | None = None
     if failure.error is not None:
         try:
             error = cast(BaseException, pickle.loads(failure.error))  # noqa: S301
-        except Exception:  # noqa: BLE001
-            # It unpickled in the worker. Here its class may be missing or another one.
+        except BaseException:  # noqa: BLE001
+            # It unpickled in the worker. Here its class may be missing or another one, and its code may even
+            # ask to exit.
             error = None
     if isinstance(error, StopIteration):
         # A future cannot carry one.

@@ -16,6 +16,7 @@ from typing import Any
 
 from asyncflags.bridges import _parcels as parcels
 from asyncflags.bridges import _refusals as refusals
+from asyncflags.bridges._deliveries import Deliveries, Given
 from asyncflags.bridges._exits import register
 from asyncflags.bridges._frames import RESULT, Frame
 from asyncflags.bridges._homes import Home
@@ -29,10 +30,6 @@ from asyncflags.bridges._workers import AnyWorker, Events, worker_type
 from asyncflags.bridges.threads import ThreadBridge
 from asyncflags.errors import BridgeClosed, BridgeError
 
-Given = list[tuple[Slot, ProcessCall]]
-
-_LARGE_BLOCKS = 1024 * 1024
-
 
 class Pool:
     """The workers and what they share, apart from the bridge, which they must not keep alive."""
@@ -40,6 +37,7 @@ class Pool:
     def __init__(self, max_workers: int, initializer: bytes | None, recycling: Recycling) -> None:
         self._settings = Settings(initializer, recycling.max_memory)
         self._recycling = recycling
+        self._recycles = recycling.max_tasks is not None or recycling.max_age is not None
         self._owner = os.getpid()
         # Reentrant, because the last reference to a loop can go at any moment, and with it its workers.
         self._lock = threading.RLock()
@@ -54,6 +52,7 @@ class Pool:
         self.outcomes = Outcomes(self._home)
         self._reaper = ThreadBridge(1, name="asyncflags-processes")
         self._movers = ThreadBridge(2, name="asyncflags-payloads")
+        self._deliveries = Deliveries(self._movers, self._withdraw)
         self._closed = self._settled = self._exiting = False
         self.gone: Future[None] = Future()
 
@@ -63,10 +62,17 @@ class Pool:
                 raise refusals.closed()
             if self._given_up:
                 raise refusals.given_up(self._trouble)
-            self._home.offer(call.loop)
-            self._queue.add(call)
-            given = self._assign()
-        self._hand_out(given)
+            if call.loop is not self._home.loop:
+                self._home.offer(call.loop)
+            # A call that finds nobody before it and a worker at rest never sees the queue.
+            slot = self._roster.claim() if not self._queue else None
+            if slot is not None:
+                call.begin()
+                given = [(slot.take(call), call)]
+            else:
+                self._queue.append(call)
+                given = self._assign()
+        self._deliveries.hand_out(given)
 
     def take_back(self, call: ProcessCall) -> bool:
         """Cancel *call* if it has not begun."""
@@ -81,7 +87,7 @@ class Pool:
                 self._roster.condemn(slot, error)
                 self._killed += 1
                 self._roster.replace(closing=self._closed)
-            elif slot is None and self._queue.remove(call):
+            elif slot is None and self._queue.discard(call):
                 self._end_call(call)  # It waited for a second worker.
             else:
                 return
@@ -126,7 +132,7 @@ class Pool:
         """End every worker now; nobody waits any more."""
         if os.getpid() == self._owner:
             self._closed = self._exiting = True
-            self._queue.forget()
+            self._queue.clear()
             for slot in self._roster.everyone():
                 slot.worker.let_go()
 
@@ -152,7 +158,7 @@ class Pool:
             if slot.state is State.STARTING:
                 self._roster.rest(slot)
             given = self._assign()
-        self._hand_out(given)
+        self._deliveries.hand_out(given)
         self._settle()
 
     def not_started(self, slot: Slot, frame: Frame) -> None:
@@ -167,23 +173,28 @@ class Pool:
             self._end_call(call)
             self._crashes.succeed()
             slot.tasks += 1
-            leaving = frame.leaving or self._recycling.due(slot.tasks, time.monotonic() - slot.worker.since)
+            leaving = frame.leaving or (self._recycles and self._due(slot))
             if leaving:
                 self._roster.dismiss(slot)
                 self._roster.replace(closing=self._closed)
             else:
                 self._roster.rest(slot)
-            given = self._assign()
+            given = self._assign() if self._queue else None
             self._opening += large
-        slot.disarm()
+        if slot.timer is not None:
+            slot.disarm()
         if leaving:
             slot.leave()
         if given:
-            self._hand_out(given)
+            self._deliveries.hand_out(given)
         if large:
             self._movers.submit(self._open_in_thread, call, frame.body, views)
             return
-        self.outcomes.publish(call, *parcels.open_answer(call.function, frame, views))
+        outcome = parcels.open_answer(call.function, frame, views)
+        if call.loop is slot.worker.loop:
+            call.arrive(*outcome)
+        else:
+            self.outcomes.publish(call, *outcome)
         if self._closed:
             self._settle()
 
@@ -199,7 +210,7 @@ class Pool:
                 slot.verdict = refusals.loop_closed(slot.name())
                 self._roster.dismiss(slot)
             given = self._assign()
-        self._hand_out(given)
+        self._deliveries.hand_out(given)
         self.conclude(slot)
 
     def stranded(self, slot: Slot) -> None:
@@ -238,7 +249,7 @@ class Pool:
                 self._end_call(call)
             self._roster.ending.discard(slot)
             given = self._assign()
-        self._hand_out(given)
+        self._deliveries.hand_out(given)
         self.outcomes.fail(failed, refusals.given_up(None))
         if call is not None:
             self.outcomes.publish(call, None, slot.verdict or refusals.crash(call.name, exitcode))
@@ -265,10 +276,12 @@ class Pool:
             if call is None:
                 self._roster.rest(slot)
                 break
-            slot.state, slot.call, call.slot = State.BUSY, call, slot
-            given.append((slot, call))
+            given.append((slot.take(call), call))
         self._roster.staff(len(self._queue))
         return given
+
+    def _due(self, slot: Slot) -> bool:
+        return self._recycling.due(slot.tasks, time.monotonic() - slot.worker.since)
 
     def _new_slot(self) -> Slot:
         slot = Slot(self, self.make_worker)
@@ -296,37 +309,6 @@ class Pool:
 
     # In any thread, without the lock
 
-    def _hand_out(self, given: Given) -> None:
-        # The list grows while it is gone through.
-        for slot, call in given:
-            error = self._send(slot, call)
-            if error is None:
-                if call.timeout is not None:
-                    slot.arm(call)
-                continue
-            given += self._withdraw(slot, call, error)
-
-    def _send(self, slot: Slot, call: ProcessCall) -> BaseException | None:
-        """Write a call into the socket of its worker, or return why it cannot be."""
-        work = call.work
-        if work is None:
-            # It was killed in this very moment.
-            return None
-        try:
-            body, blocks = parcels.pack_call(work)
-        except BaseException as error:  # noqa: BLE001
-            # Ctrl-C while a large argument is pickled must not keep the slot either.
-            return error
-        if blocks and sum(map(len, blocks)) > _LARGE_BLOCKS:
-            self._movers.submit(self._move, slot, call, body, blocks)
-            return None
-        return slot.carry(body, blocks)
-
-    def _move(self, slot: Slot, call: ProcessCall, body: bytes, blocks: list[memoryview]) -> None:
-        error = slot.carry(body, blocks)
-        if error is not None:
-            self._hand_out(self._withdraw(slot, call, error))
-
     def _withdraw(self, slot: Slot, call: ProcessCall, error: BaseException) -> Given:
         """End a call that could not be sent; return those that can be handed out instead."""
         with self._lock:
@@ -341,7 +323,7 @@ class Pool:
         return given
 
     def _open_in_thread(self, call: ProcessCall, body: Any, views: list[memoryview]) -> None:
-        opened = parcels.open_result(call.function, parcels.unpack_in_steps, body, views)
+        opened = parcels.open_in_steps(call.function, body, views)
         with self._lock:
             self._opening -= 1
         self.outcomes.publish(call, *opened)
@@ -357,7 +339,7 @@ class Pool:
             if final and not self._roster.serving():
                 failed += self._drain()
             given = self._assign()
-        self._hand_out(given)
+        self._deliveries.hand_out(given)
         self.outcomes.fail(failed, error)
 
     def _launch(self, slot: Slot) -> None:

@@ -51,6 +51,10 @@ class ProcessCall(Protocol):
         """Hand the outcome to those who wait; from any thread, once."""
         ...
 
+    def arrive(self, result: Any, error: BaseException | None) -> None:
+        """Do what `finish` does, in the thread of `loop`."""
+        ...
+
     def drop(self) -> None:
         """Tell those who wait that the call never ran because the bridge was closed; from any thread."""
         ...
@@ -112,6 +116,8 @@ class SubmittedCall(Future[T]):
         else:
             self.set_exception(error)
 
+    arrive = finish
+
     def drop(self) -> None:
         if self.cancel():
             # Those who wait in concurrent.futures.wait hear of it only by this.
@@ -125,20 +131,22 @@ class SubmittedCall(Future[T]):
 class AwaitedCall(Generic[T]):
     """A call whose outcome goes to a task, of whatever loop."""
 
+    # Few calls ever change these, and setting each of them would be a good part of what a call costs.
+    slot: Slot | None = None
+    sent_again = False
+    error: BaseException | None = None
+    """What the call ended with after its caller was cancelled."""
+    _ended: asyncio.Future[None] | None = None
+    _late = False
+    _begun = False
+    _cancelled = False
+
     def __init__(self, work: Work, timeout: float | None) -> None:
         self.function = work[0]
         self.work: Work | None = work
         self.timeout = timeout
-        self.slot: Slot | None = None
-        self.sent_again = False
         self.loop = asyncio.get_running_loop()
         self.arrived: asyncio.Future[T] = self.loop.create_future()
-        self.error: BaseException | None = None
-        """What the call ended with after its caller was cancelled."""
-        self._ended: asyncio.Future[None] | None = None
-        self._late = False
-        self._begun = False
-        self._cancelled = False
 
     @property
     def name(self) -> str:
@@ -165,11 +173,11 @@ class AwaitedCall(Generic[T]):
     def finish(self, result: T, error: BaseException | None) -> None:
         # asyncio.get_running_loop raises where there is none, which costs more than the whole rest.
         if asyncio._get_running_loop() is self.loop:
-            self._arrive(result, error)
+            self.arrive(result, error)
             return
         # A loop that was closed meanwhile has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._arrive, result, error)
+            self.loop.call_soon_threadsafe(self.arrive, result, error)
 
     def drop(self) -> None:
         error = BridgeClosed(
@@ -179,7 +187,7 @@ class AwaitedCall(Generic[T]):
         outcome: Any = None
         self.finish(outcome, error)
 
-    def _arrive(self, result: T, error: BaseException | None) -> None:
+    def arrive(self, result: T, error: BaseException | None) -> None:
         if self.arrived.done():
             self.error, self._late = error, True
             if self._ended is not None:
@@ -191,50 +199,38 @@ class AwaitedCall(Generic[T]):
             self.arrived.set_exception(error)
 
 
-class Waiting:
+class Waiting(collections.deque[ProcessCall]):
     """The calls that no worker has yet; under the pool's lock."""
-
-    def __init__(self) -> None:
-        self._calls: collections.deque[ProcessCall] = collections.deque()
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def add(self, call: ProcessCall) -> None:
-        self._calls.append(call)
 
     def add_again(self, call: ProcessCall) -> None:
         """Put a call to the front whose worker has ended before it had read it."""
         call.slot, call.sent_again = None, True
-        self._calls.appendleft(call)
+        self.appendleft(call)
 
-    def remove(self, call: ProcessCall) -> bool:
+    def discard(self, call: ProcessCall) -> bool:
         """Take *call* out; return whether it was there."""
         try:
-            self._calls.remove(call)
+            self.remove(call)
         except ValueError:
             return False
         return True
 
     def next(self) -> ProcessCall | None:
         """Take the first call that was not cancelled, and mark it as running."""
-        while self._calls:
-            call = self._calls.popleft()
+        while self:
+            call = self.popleft()
             if call.begin():
                 return call
         return None
 
     def take_all(self) -> list[ProcessCall]:
         """Take every call that was not cancelled, to tell it an error."""
-        taken = [call for call in self._calls if call.begin()]
-        self._calls.clear()
+        taken = [call for call in self if call.begin()]
+        self.clear()
         return taken
 
     def take_back_all(self) -> list[ProcessCall]:
         """Cancel and take every call that has not begun."""
-        taken = [call for call in self._calls if call.take_back()]
-        self._calls.clear()
+        taken = [call for call in self if call.take_back()]
+        self.clear()
         return taken
-
-    def forget(self) -> None:
-        self._calls.clear()

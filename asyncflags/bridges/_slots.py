@@ -63,6 +63,11 @@ class Slot:
         """Whether the worker is to take no more calls."""
         return self.state is State.ENDING
 
+    def take(self, call: ProcessCall) -> Slot:
+        """Run *call* from now on; return this slot."""
+        self.state, self.call, call.slot = State.BUSY, call, self
+        return self
+
     def carry(self, body: bytes, blocks: list[memoryview]) -> BaseException | None:
         """Hand a pickled call to the worker; return why it cannot be."""
         if blocks:

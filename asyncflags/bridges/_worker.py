@@ -9,6 +9,7 @@ import contextlib
 import faulthandler
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -28,7 +29,6 @@ from asyncflags.bridges._frames import (
     FrameReader,
     head,
     pack,
-    receive_some,
     send_some,
     unpack,
 )
@@ -111,7 +111,6 @@ def end_with_parent(liveness: int) -> None:
     has for this purpose follows the process that forked, which is the fork server.
     """
     import fcntl
-    import select
 
     os.setpgid(0, 0)
     signal.signal(signal.SIGIO, signal.SIG_DFL)
@@ -141,6 +140,8 @@ class _Server:
         self._link = link
         self._max_memory = max_memory
         self._reader = FrameReader()
+        self._arrival = select.poll()
+        self._arrival.register(link, select.POLLIN)
         self._arriving: int | None = None
         self._slabs: dict[int, int] = {}
         self._free: list[int] = []
@@ -166,17 +167,12 @@ class _Server:
             del frame
 
     def _receive(self) -> Frame | None:
+        # The parent that reads our answer makes room in the socket, and the kernel wakes whoever sleeps in a
+        # receive for that too. Whoever polls for input alone sleeps on.
+        self._arrival.poll()
         while True:
-            room = self._reader.room
-            if room is None:
-                data, descriptor = receive_some(self._link)
-                frame = self._reader.feed(data, descriptor)
-                ended = not data
-            else:
-                count = self._link.recv_into(room)
-                frame = self._reader.received(count)
-                ended = not count
-            if frame is not None or ended:
+            frame = self._reader.receive(self._link)
+            if frame is not None or self._reader.ended:
                 return frame
 
     def _answer(self, arrived: list[Frame]) -> None:
@@ -184,8 +180,11 @@ class _Server:
         views = self._open(frame)
         kind, body, blocks = answer(frame.body, views)
         del views, frame
-        note, descriptor = self._lay_down(blocks)
-        self._send(kind, note, body, descriptor)
+        if blocks:
+            note, descriptor = self._lay_down(blocks)
+            self._send(kind, note, body, descriptor)
+        else:
+            self._send(kind, None, body)
 
     def _open(self, frame: Frame) -> list[memoryview]:
         """Take over what came with a call; return the views of its blocks."""
@@ -204,10 +203,8 @@ class _Server:
         assert self._arriving is not None
         return _slabs.views(self._arriving, note.sizes)[1]
 
-    def _lay_down(self, blocks: list[memoryview]) -> tuple[ResultNote | None, int | None]:
+    def _lay_down(self, blocks: list[memoryview]) -> tuple[ResultNote, int | None]:
         """Write the blocks of a result; return what the parent is told, and the descriptor if it is new."""
-        if not blocks:
-            return None, None
         descriptor = None
         if self._free:
             slab = self._free.pop()
@@ -231,7 +228,7 @@ def answer(
 ) -> tuple[int, bytes, list[memoryview]]:
     """Make the pickled call *body*; return the kind, the body and the blocks of the answer."""
     try:
-        function, args, kwargs = unpack(body, views)
+        function, args, kwargs = _open_call(body, views)
     except BaseException as error:  # noqa: BLE001
         # Unpickling imports modules and runs the code of any object.
         return NOT_OPENED, pickle.dumps(describe(error)), []
@@ -247,6 +244,25 @@ def answer(
     except BaseException as error:  # noqa: BLE001
         # Pickling runs the code of any object, so any error can come out of it.
         return NOT_PACKED, pickle.dumps(describe(error)), []
+
+
+_imported: set[str] = set()
+"""Modules that are known to have been imported to their end."""
+
+
+def _open_call(body: bytes | bytearray | memoryview, views: list[memoryview]) -> Any:
+    call = unpack(body, views)
+    if len(call) == 3:
+        return call
+    # The function comes by the names of its module and its own, and is looked up as pickle would do it.
+    name, function, args, kwargs = call
+    module = sys.modules.get(name) if name in _imported else None
+    if module is None:
+        # A thread of an earlier call may be importing the module at this moment, and this waits for it.
+        __import__(name)
+        _imported.add(name)
+        module = sys.modules[name]
+    return getattr(module, function), args, kwargs
 
 
 def describe(error: BaseException) -> Failure:

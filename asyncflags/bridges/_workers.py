@@ -18,10 +18,10 @@ from asyncflags.bridges._frames import (
     CALL,
     NOT_STARTED,
     READY,
+    RESULT,
     Frame,
     FrameReader,
     head,
-    receive_some,
     send_some,
 )
 from asyncflags.bridges._launching import launch, open_pidfd
@@ -150,11 +150,10 @@ class Worker:
 
     def send(self, body: bytes, blocks: list[memoryview]) -> None:
         """Send a call, from any thread; a worker that is gone already is noticed on the loop."""
-        sizes = tuple(map(len, blocks))
         with self._lock:
             if self._detached:
                 return
-            note, descriptor = self._memory.note(sizes)
+            note, descriptor = self._memory.note(tuple(map(len, blocks)) if blocks else ())
             try:
                 rest = send_some(self._link, head(CALL, note, len(body)), body, descriptor)
             except OSError:
@@ -224,28 +223,23 @@ class Worker:
     def _read(self) -> bool:
         """Receive once; return whether there may be more."""
         try:
-            room = self._reader.room
-            if room is None:
-                data, descriptor = receive_some(self._link)
-                frame = self._reader.feed(data, descriptor)
-                alive = bool(data)
-            else:
-                count = self._link.recv_into(room)
-                frame = self._reader.received(count)
-                alive = bool(count)
+            frame = self._reader.receive(self._link)
         except BlockingIOError:
             return False
-        except ConnectionResetError:
-            # The system says so, rather than "the end", when the other end had not read everything.
-            self._unread = True
-            frame, alive = None, False
-        except OSError:
-            frame, alive = None, False
-        if frame is not None:
-            self._take(frame)
-        if not alive:
+        except OSError as error:
+            # The system says "reset", rather than "the end", when the other end had not read everything.
+            self._unread = self._unread or isinstance(error, ConnectionResetError)
             self._hang_up()
-        return alive
+            return False
+        if frame is not None:
+            if frame.kind == RESULT and frame.note is None:
+                self._events.answered(frame, [])
+            else:
+                self._take(frame)
+        elif self._reader.ended:
+            self._hang_up()
+            return False
+        return True
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == READY:

@@ -59,7 +59,8 @@ class ExecutorBridge(Streaming):
         Callers get a slot in the order in which they came. Cancelled while it waits for one, or while
         its call is queued, a caller is free at once and the call never starts. Cancelled while the call
         runs, the caller waits for its end; with ``on_cancel="detach"`` it is free at once. The slot stays
-        taken to the end of the call.
+        taken to the end of the call. An executor whose futures never tell that they run, such as Dask's, lets
+        a running call be cancelled like a queued one: caller and slot are free at once, and the call may run on.
 
         Raises:
             BridgeClosed: The executor dropped the call before it started.

@@ -94,7 +94,8 @@ class ProcessBridge(Streaming, Executor):
 
         Cancelled while the call is queued, the caller is free at once and the call never starts. Cancelled
         while it runs, the worker is killed, whatever it does, the caller gets ``CancelledError`` when the
-        process is gone, and a fresh worker takes its place. `with_options` changes that, and sets a timeout.
+        process is gone, at the latest 50 ms after the kill, and a fresh worker takes its place. `with_options`
+        changes that, and sets a timeout.
 
         An error that *fn* raises is raised here, with the traceback in the worker as its cause.
 

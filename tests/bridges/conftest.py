@@ -1,15 +1,25 @@
-"""What the tests of processes share: functions that a worker can import."""
+"""What the tests of bridges share: functions that a worker can import, and a loop that counts its wake-ups."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import importlib
+import os
+import signal
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVarTuple
 
+import psutil
 import pytest
 
+Ts = TypeVarTuple("Ts")
+
 FUNCTIONS = """
+import sys
 import os, pathlib, signal, threading
 
 class Odd(Exception):
@@ -45,6 +55,15 @@ def return_lock(): return threading.Lock()
 def return_poison(): return Poison()
 def interrupt_handler(): return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 def read(pipe): return pathlib.Path(pipe).read_bytes()
+
+
+class Leaving:
+    def __reduce__(self):
+        return sys.exit, (4,)
+
+
+def return_leaving():
+    return Leaving()
 """
 
 
@@ -54,3 +73,41 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "worker_functions", raising=False)
     return importlib.import_module("worker_functions")
+
+
+@pytest.fixture
+def press_ctrl_c() -> Callable[[int], None]:
+    """Interrupt a process as a person does: in the middle of a wait, and not in the moment before it.
+
+    There Python itself would look at the signal only after the wait, in any program.
+    """
+
+    def press(process: int) -> None:
+        main_thread = psutil.Process(process)
+        while main_thread.status() == psutil.STATUS_RUNNING:
+            time.sleep(0.005)
+        time.sleep(0.03)
+        os.kill(process, signal.SIGINT)
+
+    return press
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts how often other threads wake it up."""
+
+    wake_ups = 0
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        self.wake_ups += 1
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+@pytest.fixture
+def counted() -> Iterator[tuple[asyncio.Runner, Callable[[], int]]]:
+    """A runner, and how often its loop was woken up by other threads so far."""
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, CountingLoop)
+        yield runner, lambda: loop.wake_ups

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -28,7 +29,7 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def interrupt(script: str, folder: Path) -> tuple[int, str]:
+def interrupt(script: str, folder: Path, press_ctrl_c: Callable[[int], None]) -> tuple[int, str]:
     """Run *script*, send SIGINT once it has printed a line, and return its exit code and the rest."""
     path = folder / "script.py"
     path.write_text(script)
@@ -41,7 +42,7 @@ def interrupt(script: str, folder: Path) -> tuple[int, str]:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
-        process.send_signal(signal.SIGINT)
+        press_ctrl_c(process.pid)
         try:
             rest, _ = process.communicate(timeout=PATIENCE)
         finally:
@@ -152,7 +153,9 @@ with ProcessBridge(1) as bridge:
 
 
 @pytest.mark.parametrize("block", ["bridge = ThreadBridge()\nif True:", "with ThreadBridge() as bridge:"])
-def test_ctrl_c_ends_a_script_while_a_thread_still_runs(tmp_path: Path, block: str) -> None:
+def test_ctrl_c_ends_a_script_while_a_thread_still_runs(
+    tmp_path: Path, block: str, press_ctrl_c: Callable[[int], None]
+) -> None:
     mark = tmp_path / "mark"
     script = f"""
 import pathlib, sys, time
@@ -164,12 +167,14 @@ def job():
 {block}
     bridge.submit(job).result()
 """
-    returncode, rest = interrupt(script, tmp_path)
+    returncode, rest = interrupt(script, tmp_path, press_ctrl_c)
     assert (returncode, rest) == (-signal.SIGINT, "")
     assert not mark.exists()
 
 
-def test_ctrl_c_in_a_portals_caller_cleans_up_first(tmp_path: Path) -> None:
+def test_ctrl_c_in_a_portals_caller_cleans_up_first(
+    tmp_path: Path, press_ctrl_c: Callable[[int], None]
+) -> None:
     script = """
 import asyncio
 from asyncflags.bridges import Portal
@@ -185,7 +190,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
-    assert interrupt(script, tmp_path) == (0, "cleaned up\ninterrupted\n")
+    assert interrupt(script, tmp_path, press_ctrl_c) == (0, "cleaned up\ninterrupted\n")
 
 
 FORK = """

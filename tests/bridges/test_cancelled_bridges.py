@@ -26,6 +26,9 @@ Canceller: TypeAlias = "Callable[[Coroutine[Any, Any, object], asyncio.Event], C
 HOLD = """
 import pathlib
 
+def touch(mark):
+    pathlib.Path(mark).touch()
+
 def hold(pipe, mark):
     pathlib.Path(pipe).read_bytes()
     pathlib.Path(mark).touch()
@@ -50,8 +53,8 @@ class Gate:
     def arguments(self) -> tuple[str, str]:
         return str(self._pipe), str(self.mark)
 
-    def function(self, name: str) -> Callable[[str, str], None]:
-        function: Callable[[str, str], None] = getattr(importlib.import_module("held_functions"), name)
+    def function(self, name: str) -> Callable[..., None]:
+        function: Callable[..., None] = getattr(importlib.import_module("held_functions"), name)
         return function
 
     async def entered(self) -> None:
@@ -222,14 +225,16 @@ async def test_a_cancelled_caller_of_a_queued_call_is_free_at_once(
     async with make_bridge() as bridge, gate:
         running = asyncio.create_task(bridge.run(gate.function("hold"), *gate.arguments))
         await gate.entered()
-        never = gate.mark.with_name("never")
-        caller = asyncio.create_task(canceller(bridge.run(os.mkdir, str(never)), fire))
+        never, control = gate.mark.with_name("never"), gate.mark.with_name("control")
+        caller = asyncio.create_task(canceller(bridge.run(gate.function("touch"), str(never)), fire))
         await turns(3)
         fire.set()
         await caller
         assert not running.done()
         gate.open()
         await running
+        await bridge.run(gate.function("touch"), str(control))
+    assert control.exists()
     assert not never.exists()
 
 

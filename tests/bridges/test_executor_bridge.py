@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncflags.bridges import ExecutorBridge
+from asyncflags.errors import BridgeClosed
 
 
 class ManualExecutor(Executor):
@@ -119,9 +120,8 @@ async def test_a_slot_that_comes_with_the_cancellation_passes_to_the_next_caller
     bridge = ExecutorBridge(executor, max_in_flight=1)
     tasks = [asyncio.create_task(bridge.run(abs, number)) for number in range(3)]
     await turns()
+    # The slot goes to the second caller here, and it is cancelled before it has woken up.
     executor.calls[0][1].set_result(None)
-    while not tasks[0].done():
-        await asyncio.sleep(0)
     tasks[1].cancel()
     await turns()
     assert [number for number, _ in executor.calls][-1] == 2
@@ -153,3 +153,52 @@ def test_one_bound_serves_the_loops_of_several_threads() -> None:
 def test_a_bound_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ExecutorBridge(ManualExecutor(), max_in_flight=0)
+
+
+async def test_a_closed_executor_says_so_itself_and_costs_no_slot() -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    bridge = ExecutorBridge(executor, max_in_flight=1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+            await bridge.run(abs, -1)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        bridge.submit(abs, -1)
+    assert bridge.stats().running == 0
+
+
+async def test_a_call_that_the_executor_drops_at_its_end_is_told_to_its_caller_and_gives_its_slot_back() -> (
+    None
+):
+    gate, entered = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        entered.set()
+        return gate.wait(10)
+
+    executor = ThreadPoolExecutor(1)
+    bridge = ExecutorBridge(executor, max_in_flight=2)
+    running = asyncio.create_task(bridge.run(hold))
+    dropped = asyncio.create_task(bridge.run(abs, -1))
+    while not entered.is_set():
+        await asyncio.sleep(0.001)
+    executor.shutdown(wait=False, cancel_futures=True)
+    with pytest.raises(BridgeClosed, match="dropped before it started"):
+        await dropped
+    gate.set()
+    assert await running
+    assert bridge.stats().running == 0
+
+
+async def test_a_call_that_the_executor_lets_be_cancelled_frees_its_caller_and_its_slot_at_once() -> None:
+    executor = ManualExecutor()
+    bridge = ExecutorBridge(executor, max_in_flight=1)
+    first = asyncio.create_task(bridge.run(abs, 1))
+    await turns()
+    first.cancel()
+    await turns()
+    assert first.cancelled()
+    second = asyncio.create_task(bridge.run(abs, 2))
+    await turns()
+    executor.calls[1][1].set_result(2)
+    assert await second == 2

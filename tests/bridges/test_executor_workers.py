@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from asyncflags.bridges import ProcessBridge
@@ -113,3 +117,72 @@ if __name__ == "__main__":
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (ended.returncode, ended.stdout) == (0, "left\n"), ended.stderr
+
+
+async def test_a_worker_that_was_seen_to_die_while_idle_costs_no_call() -> None:
+    async with ProcessBridge(1) as bridge:
+        worker = psutil.Process(await bridge.run(os.getpid))
+        (slot,) = bridge._pool._roster.slots
+        worker.kill()
+        while not slot.worker._executor._broken:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.002)
+        assert await bridge.run(os.getpid) != worker.pid
+
+
+async def test_a_worker_killed_while_idle_costs_one_call_at_most() -> None:
+    async with ProcessBridge(1) as bridge:
+        worker = psutil.Process(await bridge.run(os.getpid))
+        worker.kill()
+        # At once: the pool has not noticed, and nobody can know whether the call was begun.
+        with contextlib.suppress(WorkerCrashed):
+            await bridge.run(os.getpid)
+        assert await bridge.run(os.getpid) != worker.pid
+
+
+async def test_workers_ignore_the_interrupt_of_the_terminal(functions: Any) -> None:
+    async with ProcessBridge(1) as bridge:
+        assert await bridge.run(functions.interrupt_handler)
+
+
+def test_a_worker_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text("""
+import os, time
+from asyncflags.bridges import ProcessBridge
+from asyncflags.bridges._executor_workers import ExecutorWorker
+from asyncflags.bridges._pool import Pool
+
+Pool.make_worker = lambda pool, events: ExecutorWorker(pool._settings, events, pool.reap)
+
+if __name__ == "__main__":
+    bridge = ProcessBridge(1)
+    print(bridge.submit(os.getpid).result(), flush=True)
+    bridge.submit(time.sleep, 3600)
+    time.sleep(3600)
+""")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        worker = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+    # In a container without an init process that reaps them, the dead stay as zombies.
+    deadline = time.monotonic() + 20
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_loop_closed_under_the_bridge_kills_its_worker_and_the_next_loop_gets_a_new_one() -> None:
+    bridge = ProcessBridge(1)
+    loop = asyncio.new_event_loop()
+    worker = psutil.Process(loop.run_until_complete(bridge.run(os.getpid)))
+    task = loop.create_task(bridge.run(sum, STUCK))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it was destroyed with its loop, on purpose
+    del task
+    assert asyncio.run(bridge.run(os.getpid)) != worker.pid
+    asyncio.run(bridge.aclose(grace=0))
+    worker.wait(10)

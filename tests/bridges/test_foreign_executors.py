@@ -9,12 +9,13 @@ import importlib.util
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import anyio
 import pytest
 
 from asyncflags.bridges import ExecutorBridge
@@ -114,6 +115,45 @@ async def until(path: Path) -> None:
         await asyncio.sleep(0.002)
 
 
+Canceller: TypeAlias = "Callable[[Coroutine[Any, Any, object], asyncio.Event], Coroutine[Any, Any, None]]"
+
+
+async def turns(count: int = 30) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def by_task(work: Coroutine[Any, Any, object], fire: asyncio.Event) -> None:
+    task = asyncio.create_task(work)
+    await fire.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def by_timeout(work: Coroutine[Any, Any, object], fire: asyncio.Event) -> None:
+    async def expire(timeout: asyncio.Timeout) -> None:
+        await fire.wait()
+        timeout.reschedule(asyncio.get_running_loop().time())
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(None) as timeout, asyncio.TaskGroup() as group:
+            group.create_task(expire(timeout))
+            await work
+
+
+async def by_scope(work: Coroutine[Any, Any, object], fire: asyncio.Event) -> None:
+    async def cancel(scope: anyio.CancelScope) -> None:
+        await fire.wait()
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        cancelling = asyncio.create_task(cancel(scope))
+        await work
+    assert scope.cancelled_caught
+    await cancelling
+
+
 def use(executor: Executor, **options: Any) -> ExecutorBridge:
     return ExecutorBridge(executor, **options)
 
@@ -152,6 +192,24 @@ class TestForeignExecutor:
         go.touch()
         assert await running == "through"
         assert not never.exists()
+
+    @pytest.mark.parametrize("cancel", [by_task, by_timeout, by_scope])
+    async def test_a_cancelled_caller_of_a_running_call_waits_for_its_end(
+        self, executor: Executor, tmp_path: Path, cancel: Canceller
+    ) -> None:
+        if type(executor).__module__.startswith("distributed"):
+            pytest.skip("Dask does not tell when a call starts, and lets a running one be cancelled")
+        bridge = use(executor, max_in_flight=1)
+        started, go = tmp_path / "started", tmp_path / "go"
+        fire = asyncio.Event()
+        caller = asyncio.create_task(cancel(bridge.run(hold, str(started), str(go)), fire))
+        await until(started)
+        fire.set()
+        await turns()
+        assert not caller.done()
+        go.touch()
+        await caller
+        assert await bridge.run(abs, -1) == 1
 
     async def test_a_detached_caller_is_free_and_the_bridge_goes_on(
         self, executor: Executor, tmp_path: Path

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ async def main():
 """
 
 
-def interrupt(script: str, folder: Path) -> int:
+def interrupt(script: str, folder: Path, press_ctrl_c: Callable[[int], None]) -> int:
     """Run *script*, press Ctrl-C once its job runs, and return its exit code."""
     path = folder / "script.py"
     path.write_text(HEAD + script)
@@ -74,7 +75,7 @@ def interrupt(script: str, folder: Path) -> int:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
-        process.send_signal(signal.SIGINT)
+        press_ctrl_c(process.pid)
         process.communicate(timeout=PATIENCE)
     return process.returncode
 
@@ -93,14 +94,16 @@ def interrupt(script: str, folder: Path) -> int:
     ids=["asyncio", "uvloop", "anyio", "background", "cancelled before", "detached", "synchronous"],
 )
 def test_ctrl_c_is_out_after_the_drain_while_a_long_job_still_runs(
-    script: str, start: str, tmp_path: Path
+    script: str, start: str, tmp_path: Path, press_ctrl_c: Callable[[int], None]
 ) -> None:
-    assert interrupt(script + start, tmp_path) == -signal.SIGINT
+    assert interrupt(script + start, tmp_path, press_ctrl_c) == -signal.SIGINT
     assert not (tmp_path / "mark").exists()
 
 
-def test_ctrl_c_leaves_a_short_job_the_time_to_end(tmp_path: Path) -> None:
-    assert interrupt(DRAINED + "asyncio.run(main())", tmp_path) == -signal.SIGINT
+def test_ctrl_c_leaves_a_short_job_the_time_to_end(
+    tmp_path: Path, press_ctrl_c: Callable[[int], None]
+) -> None:
+    assert interrupt(DRAINED + "asyncio.run(main())", tmp_path, press_ctrl_c) == -signal.SIGINT
     assert (tmp_path / "mark").exists()
 
 
@@ -112,15 +115,17 @@ def test_a_synchronous_block_left_by_ctrl_c_drops_what_is_queued() -> None:
         assert gate.wait(10)
 
     def press() -> None:
-        with ThreadBridge(1, name="asyncflags-interrupt", drain=0) as bridge:
+        with bridge:
             bridge.submit(hold)
             bridge.submit(never.set)
             assert entered.wait(10)
             raise KeyboardInterrupt
 
+    bridge = ThreadBridge(1, name="asyncflags-interrupt", drain=0)
     with pytest.raises(KeyboardInterrupt):
         press()
     gate.set()
+    bridge.shutdown()
     assert not never.is_set()
 
 

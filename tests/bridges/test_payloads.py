@@ -23,7 +23,7 @@ from asyncflags.errors import TaskTimeout
 LARGE = 3 * 1024 * 1024
 
 FUNCTIONS = """
-import hashlib, os
+import hashlib, os, pickle
 from asyncflags.bridges.payloads import Block, MappedFile
 
 def digest(payload): return hashlib.sha256(payload.view).hexdigest()
@@ -32,6 +32,12 @@ def produce(size, byte=b"x"): return Block(byte * size)
 def produce_many(sizes): return {size: Block(b"x" * size) for size in sizes}
 def echo(payload): return payload
 def burn(payload): sum(range(4 * 10**10))
+class Other:
+    def __init__(self, data):
+        self.data = data
+    def __reduce_ex__(self, protocol):
+        return Other, (pickle.PickleBuffer(self.data),)
+def other_kind(other): return type(memoryview(other.data).obj).__name__
 def slabs():
     found = 0
     for name in os.listdir("/proc/self/fd"):
@@ -63,6 +69,15 @@ def slabs_open() -> int:
         except FileNotFoundError:
             continue  # That of the listing itself.
     return found
+
+
+def slab_sizes() -> list[int]:
+    paths = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
+    return [
+        os.stat(path).st_size
+        for path in paths
+        if os.path.lexists(path) and "asyncflags-slab" in os.readlink(path)
+    ]
 
 
 async def test_a_file_is_mapped_by_the_worker_and_not_copied(
@@ -111,6 +126,7 @@ async def test_a_block_arrives_and_comes_back_whole(bridge: ProcessBridge, funct
 async def test_up_to_64_kib_travel_inside_the_message_and_more_in_shared_memory(
     bridge: ProcessBridge, functions: Any
 ) -> None:
+    assert INLINE == 64 * 1024
     assert (await bridge.run(functions.kind, Block(bytes(INLINE))))[2] == "bytes"
     assert (await bridge.run(functions.kind, Block(bytes(INLINE + 1))))[2] == "mmap"
     assert slabs_open() == 1
@@ -127,6 +143,15 @@ async def test_blocks_travel_anywhere_inside_an_argument_or_a_result(
     }
     returned = await bridge.run(functions.echo, [Block(b"a" * LARGE), {"b": Block(b"b" * 70_000)}])
     assert (returned[0].view[:3], returned[1]["b"].view[-3:]) == (b"aaa", b"bbb")
+
+
+async def test_buffers_of_other_classes_are_copied_because_whoever_gets_them_may_keep_them(
+    bridge: ProcessBridge, functions: Any
+) -> None:
+    assert await bridge.run(functions.other_kind, functions.Other(bytes(LARGE))) == "bytes"
+    kept = await bridge.run(functions.echo, functions.Other(b"a" * LARGE))
+    assert functions.other_kind(kept) == "bytes"
+    assert slabs_open() == 0
 
 
 async def test_the_same_memory_is_used_again_in_both_directions(
@@ -179,6 +204,7 @@ async def test_memory_that_grew_too_large_is_not_kept(
     await asyncio.sleep(0)
     await bridge.run(functions.digest, Block(bytes(INLINE + 1)))
     assert slabs_open() == 1
+    assert slab_sizes() == [INLINE + 1]
     assert await bridge.run(functions.slabs) == 1
 
 

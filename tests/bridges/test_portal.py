@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import concurrent.futures
+import contextlib
 import contextvars
 import gc
 import signal
@@ -11,6 +12,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 
+import anyio
 import pytest
 
 from asyncflags.bridges import Portal
@@ -154,7 +156,7 @@ def test_cancelling_the_future_cancels_the_coroutine(portal: Portal) -> None:
     assert concurrent.futures.wait([future], 10).done == {future}
 
 
-@pytest.mark.parametrize("way", ["task", "timeout"])
+@pytest.mark.parametrize("way", ["task", "timeout", "scope"])
 async def test_cancelling_the_wrapped_future_cancels_the_coroutine(way: str) -> None:
     with Portal("test-portal") as portal:
         work = Work()
@@ -163,6 +165,10 @@ async def test_cancelling_the_wrapped_future_cancels_the_coroutine(way: str) -> 
         if way == "task":
             wrapped.cancel()
             with pytest.raises(asyncio.CancelledError):
+                await wrapped
+        elif way == "scope":
+            with anyio.CancelScope() as scope:
+                scope.cancel()
                 await wrapped
         else:
             with pytest.raises(TimeoutError):
@@ -193,24 +199,94 @@ class Interruption(BaseException):
     pass
 
 
-def test_an_interrupted_caller_cancels_the_coroutine_and_waits_for_its_clean_up(portal: Portal) -> None:
-    work = Work()
+@pytest.fixture
+def interrupt_after() -> Iterator[Callable[[threading.Event], None]]:
+    """Raise in the main thread, wherever that is, once an event is set."""
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise Interruption
 
-    previous = signal.signal(signal.SIGUSR1, interrupt)
     main = threading.get_ident()
-    try:
-        with concurrent.futures.ThreadPoolExecutor(1) as executor:
-            executor.submit(work.begun.wait, 10).add_done_callback(
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+
+        def interrupt_after(event: threading.Event) -> None:
+            executor.submit(event.wait, 10).add_done_callback(
                 lambda _: signal.pthread_kill(main, signal.SIGUSR1)
             )
-            with pytest.raises(Interruption):
-                portal.call(work.run)
-            assert work.cleaned.is_set()
-    finally:
-        signal.signal(signal.SIGUSR1, previous)
+
+        previous = signal.signal(signal.SIGUSR1, interrupt)
+        try:
+            yield interrupt_after
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
+
+
+def test_an_interrupted_caller_cancels_the_coroutine_and_waits_for_its_clean_up(
+    portal: Portal, interrupt_after: Callable[[threading.Event], None]
+) -> None:
+    work = Work()
+    interrupt_after(work.begun)
+    with pytest.raises(Interruption):
+        portal.call(work.run)
+    assert work.cleaned.is_set()
+
+
+def test_an_interrupted_caller_waits_no_longer_than_the_grace(
+    interrupt_after: Callable[[threading.Event], None],
+) -> None:
+    begun, gate = threading.Event(), asyncio.Event()
+
+    async def resist() -> None:
+        begun.set()
+        while not gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+
+    async def give_way() -> None:
+        gate.set()
+
+    with Portal("test-portal", grace=0.01) as portal:
+        interrupt_after(begun)
+        with pytest.raises(Interruption):
+            portal.call(resist)
+        assert not gate.is_set()
+        portal.call(give_way)
+
+
+def test_threads_that_start_a_portal_at_once_start_one_loop(portal: Portal) -> None:
+    together = threading.Barrier(8)
+
+    def start() -> None:
+        together.wait(10)
+        portal.start()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as executor:
+        for started in [executor.submit(start) for _ in range(8)]:
+            started.result(10)
+    assert portal_threads() == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_portal_whose_loop_is_ended_from_inside_leaves_no_caller_waiting_and_says_so() -> None:
+    portal, work = Portal("test-portal"), Work()
+
+    async def leave() -> None:
+        raise SystemExit
+
+    async def end() -> threading.Thread:
+        leaving.append(asyncio.create_task(leave()))
+        return threading.current_thread()
+
+    leaving: list[asyncio.Task[None]] = []
+    waiting = portal.start_soon(work.run)
+    assert work.begun.wait(10)
+    portal.start_soon(end).result(10).join(10)
+    with pytest.raises(concurrent.futures.CancelledError):
+        waiting.result(10)
+    with pytest.raises(BridgeClosed, match="its loop was ended from inside"):
+        portal.call(current_thread)
+    assert isinstance(leaving.pop().exception(), SystemExit)
+    portal.close()
 
 
 @pytest.mark.parametrize("method", ["call", "close"])

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import fractions
+import functools
 import multiprocessing
+import operator
 import os
 import signal
 import sys
@@ -35,6 +38,13 @@ async def test_the_standard_functions_take_the_bridge(bridge: ProcessBridge) -> 
     futures = [bridge.submit(abs, -number) for number in range(5)]
     done = await asyncio.to_thread(concurrent.futures.wait, futures, 20)
     assert sorted(future.result() for future in done.done) == [0, 1, 2, 3, 4]
+
+
+async def test_the_standard_library_does_not_look_after_the_workers(bridge: ProcessBridge) -> None:
+    """It would read their exit codes, end them at the exit, and do so in a forked child as well."""
+    before = set(multiprocessing.active_children())
+    await bridge.run(os.getpid)
+    assert set(multiprocessing.active_children()) <= before
 
 
 async def test_workers_are_never_forked_from_the_host(bridge: ProcessBridge) -> None:
@@ -94,6 +104,7 @@ async def test_a_function_may_start_processes_of_its_own(bridge: ProcessBridge, 
         ("fail_oddly", r"raised worker_functions\.Odd, which does not survive pickling: odd"),
         ("return_lock", r"The result of worker_functions\.return_lock cannot be pickled"),
         ("return_poison", r"The result of worker_functions\.return_poison could not be unpickled"),
+        ("return_leaving", r"The result of worker_functions\.return_leaving could not be unpickled"),
     ],
 )
 async def test_what_does_not_pickle_on_its_way_back_fails_that_call_alone(
@@ -127,6 +138,27 @@ async def test_a_lambda_is_refused_by_name_with_the_way_out(bridge: ProcessBridg
         assert refused.value.__cause__ is not None
 
 
+async def test_whatever_can_be_pickled_and_called_is_a_function(
+    bridge: ProcessBridge, functions: Any
+) -> None:
+    assert await bridge.run("text".upper) == "TEXT"
+    assert await bridge.run(functools.partial(pow, 2), 5) == 32
+    assert await bridge.run(fractions.Fraction.from_float, 0.5) == fractions.Fraction(1, 2)
+    assert await bridge.run(fractions.Fraction(3, 6).limit_denominator) == fractions.Fraction(1, 2)
+    assert await bridge.run(complex, 1, 2) == 1 + 2j
+    assert await bridge.run(operator.itemgetter(1), "abc") == "b"
+
+
+async def test_a_function_whose_name_leads_to_another_is_refused(
+    bridge: ProcessBridge, functions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker would find that other one, and call it."""
+    replaced = functions.fail
+    monkeypatch.setattr(functions, "fail", functions.stop)
+    with pytest.raises(BridgeError, match=r"worker_functions\.fail cannot be sent"):
+        await bridge.run(replaced)
+
+
 async def test_a_function_that_the_worker_cannot_import_fails_that_call_alone(
     bridge: ProcessBridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,8 +190,9 @@ async def test_a_worker_ended_by_a_signal_tells_which(bridge: ProcessBridge, fun
     assert (crashed.value.exitcode, crashed.value.signal) == (-signal.SIGSEGV, signal.SIGSEGV)
 
 
-async def test_of_eight_calls_on_four_workers_a_crash_costs_exactly_one(functions: Any) -> None:
-    async with ProcessBridge(4) as bridge:
+@pytest.mark.parametrize("workers", [4, 8])
+async def test_of_eight_calls_a_crash_costs_exactly_one(functions: Any, workers: int) -> None:
+    async with ProcessBridge(workers) as bridge:
         calls = [bridge.run(functions.crash_at, number, 3) for number in range(8)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [outcome for outcome in outcomes if not isinstance(outcome, WorkerCrashed)] == [
@@ -245,14 +278,16 @@ async def test_shutdown_can_drop_what_is_queued(functions: Any, tmp_path: Path) 
         bridge.shutdown(wait=False, cancel_futures=True)
         with pytest.raises(BridgeClosed, match="dropped"):
             await awaited
+        told = await asyncio.to_thread(concurrent.futures.wait, [submitted], 10)
+        assert told.done == {submitted}
     await bridge.aclose()
     assert running.result(0) == b""
     assert submitted.cancelled()
 
 
-async def test_workers_are_started_by_another_thread_than_the_callers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def starters(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The thread that has started each worker so far."""
     starters: list[threading.Thread] = []
     context = multiprocessing.get_context("forkserver")
     start = context.Process.start
@@ -262,7 +297,22 @@ async def test_workers_are_started_by_another_thread_than_the_callers(
         start(process)
 
     monkeypatch.setattr(context.Process, "start", noted)
+    return starters
+
+
+async def test_workers_are_started_by_another_thread_than_the_callers(
+    starters: list[threading.Thread],
+) -> None:
     async with ProcessBridge(1) as bridge:
         await bridge.run(os.getpid)
     assert starters
     assert threading.current_thread() not in starters
+
+
+async def test_never_more_workers_are_started_than_the_bound_however_many_calls_wait(
+    starters: list[threading.Thread],
+) -> None:
+    async with ProcessBridge(2) as bridge:
+        calls = [bridge.submit(abs, -number) for number in range(20)]
+        assert await asyncio.gather(*map(asyncio.wrap_future, calls)) == list(range(20))
+    assert len(starters) <= 2

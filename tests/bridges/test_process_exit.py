@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -124,6 +124,26 @@ time.sleep(3600)
         assert_gone(descendants)
 
 
+def test_a_worker_whose_parent_is_gone_before_it_has_started_ends() -> None:
+    script = """
+import os
+from asyncflags.bridges._worker import end_with_parent
+liveness, parent = os.pipe()
+os.close(parent)
+end_with_parent(liveness)
+print("goes on")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env=environment(),
+    )
+    assert (ended.returncode, ended.stdout) == (1, ""), ended.stderr
+
+
 def test_what_a_call_has_started_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     functions = """
 def start_child():
@@ -205,6 +225,33 @@ time.sleep(0.05)
         assert_gone([psutil.Process(int(worker))])
 
 
+def test_a_script_that_ends_ends_even_a_worker_that_has_switched_off_the_signal_of_its_end(
+    tmp_path: Path,
+) -> None:
+    functions = f"""
+MARK = {str(tmp_path / "deaf")!r}
+def turn_deaf():
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    open(MARK, "w").close()
+    burn()
+"""
+    body = """
+bridge = ProcessBridge(1)
+bridge.submit(turn_deaf)
+while not os.path.exists(MARK):
+    time.sleep(0.01)
+time.sleep(0.05)
+"""
+    ended = run(write(tmp_path, body, functions))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    with contextlib.suppress(psutil.NoSuchProcess):
+        worker = psutil.Process(int(ended.stdout.split()[1]))
+        try:
+            assert_gone([worker])
+        finally:
+            worker.kill()
+
+
 def test_a_host_loop_that_ends_with_the_script_leaves_no_noise(tmp_path: Path) -> None:
     body = """
 async def main():
@@ -231,9 +278,11 @@ asyncio.run(main())
     ],
     ids=["with", "without", "async"],
 )
-def test_ctrl_c_ends_a_script_and_its_stuck_worker(tmp_path: Path, body: str) -> None:
+def test_ctrl_c_ends_a_script_and_its_stuck_worker(
+    tmp_path: Path, body: str, press_ctrl_c: Callable[[int], None]
+) -> None:
     with started(write(tmp_path, body)) as (process, descendants):
-        process.send_signal(signal.SIGINT)
+        press_ctrl_c(process.pid)
         assert process.wait(PATIENCE) in (1, -signal.SIGINT)
         assert_gone(descendants)
 

@@ -23,6 +23,9 @@ Canceller: TypeAlias = "Callable[[Coroutine[Any, Any, object], asyncio.Event], C
 FUNCTIONS = """
 import os, pathlib, subprocess, sys
 
+def touch(mark):
+    pathlib.Path(mark).touch()
+
 def hold(pipe, mark):
     pathlib.Path(pipe).read_bytes()
     pathlib.Path(mark).touch()
@@ -59,8 +62,8 @@ class Scene:
     def arguments(self) -> tuple[str, str]:
         return str(self.pipe), str(self.mark)
 
-    def function(self, name: str) -> Callable[[str, str], None]:
-        function: Callable[[str, str], None] = getattr(importlib.import_module("killed_functions"), name)
+    def function(self, name: str) -> Callable[..., None]:
+        function: Callable[..., None] = getattr(importlib.import_module("killed_functions"), name)
         return function
 
     async def announced(self) -> list[psutil.Process]:
@@ -73,6 +76,8 @@ class Scene:
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "killed_functions", raising=False)
+    # A busy machine may take longer over a killed process than a caller is to wait for it.
+    monkeypatch.setattr("asyncflags.bridges._slots.DYING_SECONDS", 30.0)
     return Scene(tmp_path)
 
 
@@ -167,14 +172,16 @@ async def test_a_cancelled_caller_of_a_queued_call_is_free_at_once_and_no_worker
     fire = asyncio.Event()
     running = asyncio.create_task(bridge.run(scene.function("hold"), *scene.arguments))
     with await asyncio.to_thread(open, scene.pipe, "wb"):
-        never = scene.mark.with_name("never")
-        caller = asyncio.create_task(canceller(bridge.run(os.mkdir, str(never)), fire))
+        never, control = scene.mark.with_name("never"), scene.mark.with_name("control")
+        caller = asyncio.create_task(canceller(bridge.run(scene.function("touch"), str(never)), fire))
         await turns(3)
         fire.set()
         await caller
         assert not running.done()
     await running
+    await bridge.run(scene.function("touch"), str(control))
     assert bridge.stats().killed == 0
+    assert control.exists()
     assert not never.exists()
 
 

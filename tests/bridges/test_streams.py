@@ -7,7 +7,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -158,6 +158,22 @@ def test_nothing_piles_up_in_the_blocking_stream_either(blocking: ThreadBridge) 
     assert most <= 8 + 4 + 2
 
 
+async def test_a_result_that_was_read_is_let_go_while_the_next_is_waited_for(bridge: ThreadBridge) -> None:
+    gate = threading.Event()
+
+    def work(number: int) -> Item:
+        assert not number or gate.wait(10)
+        return Item()
+
+    async with bridge.stream(work, range(2), in_flight=1) as results:
+        gone = weakref.ref(await anext(results))
+        waiting = asyncio.create_task(anext(results))
+        await asyncio.sleep(0.01)
+        assert gone() is None
+        gate.set()
+        await waiting
+
+
 async def test_an_asynchronous_iterable_is_taken_as_lazily(bridge: ThreadBridge) -> None:
     taken = 0
 
@@ -226,24 +242,29 @@ async def test_a_loop_that_is_left_by_break_ends_its_stream_soon(bridge: ThreadB
 
 @pytest.mark.parametrize("cancel", ["task", "timeout", "scope"])
 async def test_a_cancelled_reader_leaves_nothing_running(bridge: ThreadBridge, cancel: str) -> None:
-    gate = threading.Event()
+    gate, loop = threading.Event(), asyncio.get_running_loop()
 
     async def read() -> None:
         async with bridge.stream(lambda _: gate.wait(10), range(9), in_flight=9) as results:
             async for _ in results:
                 pass
 
-    asyncio.get_running_loop().call_later(0.03, gate.set)
+    def later(act: Callable[[], object]) -> None:
+        """Cancel, and only then let the calls end."""
+        loop.call_later(0.01, lambda: (act(), loop.call_later(0.01, gate.set)))
+
     if cancel == "scope":
-        with anyio.move_on_after(0.01):
+        with anyio.CancelScope() as scope:
+            later(scope.cancel)
             await read()
     elif cancel == "timeout":
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(None) as timeout:
+                later(lambda: timeout.reschedule(0))
                 await read()
     else:
         task = asyncio.create_task(read())
-        asyncio.get_running_loop().call_later(0.01, task.cancel)
+        later(task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
     assert gate.is_set()
@@ -290,13 +311,24 @@ def test_a_timeout_error_of_a_call_is_not_taken_for_one_of_the_wait(blocking: Th
         list(blocking.stream_sync(fail, [1], in_flight=1))
 
 
-def test_leaving_the_blocking_stream_cancels_what_has_not_started() -> None:
-    done: list[int] = []
+@pytest.mark.parametrize("ordered", [False, True])
+def test_leaving_the_blocking_stream_cancels_what_has_not_started(ordered: bool) -> None:
+    gate, entered, done = threading.Event(), threading.Event(), []
+
+    def work(number: int) -> int:
+        if number:
+            entered.set()
+            assert gate.wait(10)
+        done.append(number)
+        return number
+
     with ThreadBridge(1) as bridge:
-        results = bridge.stream_sync(done.append, range(100), in_flight=50)
-        next(results)
+        results = bridge.stream_sync(work, range(100), in_flight=10, ordered=ordered)
+        assert next(results) == 0
+        assert entered.wait(10)
         results.close()
-    assert len(done) < 100
+        gate.set()
+    assert done == [0, 1]
 
 
 async def test_blocking_for_a_stream_in_a_running_loop_is_refused(bridge: ThreadBridge) -> None:

@@ -111,6 +111,23 @@ def test_never_more_calls_run_than_the_bound_however_many_are_cancelled(
     assert most <= max_workers
 
 
+def test_where_the_system_gives_no_further_thread_those_that_exist_take_the_call(
+    bridge: ThreadBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    gate = threading.Event()
+    running = bridge.submit(gate.wait, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        queued = bridge.submit(abs, -1)
+        with ThreadBridge(1) as other, pytest.raises(RuntimeError, match="can't start new thread"):
+            other.submit(abs, -1)
+    gate.set()
+    assert (running.result(10), queued.result(10)) == (True, 1)
+
+
 def test_a_bound_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ThreadBridge(0)
