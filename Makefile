@@ -10,7 +10,7 @@ endif
 CONSTRAINTS := .github/constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help demo test format lint types imports docs build check clean
+.PHONY: help demo test kills format lint types imports docs build check clean
 
 help:  ## Show what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed  ## Watch it download the flags of the world, from a se
 
 test: $(VENV)/.test  ## Run all tests
 	$(BIN)/python -m pytest $(TESTS)
+
+kills: $(VENV)/.test  ## Kill a run with SIGKILL again and again: make kills SEED=7 KILLS=500 OPTIONS='--segments 4'
+	$(BIN)/python -m tests.kills.harness $(or $(SEED),1) $(or $(KILLS),200) $(OPTIONS)
 
 format: $(VENV)/.lint  ## Check the format
 	$(BIN)/ruff format --check .

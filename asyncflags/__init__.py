@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncflags._client import AsyncDownloader as AsyncDownloader
+    from asyncflags._engine.metalinks import read_metalink as read_metalink
     from asyncflags._engine.options import ClientOptions as ClientOptions
     from asyncflags._engine.options import DownloadOptions as DownloadOptions
     from asyncflags._models import ActiveDownload as ActiveDownload
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AsyncDownloader": "_client",
+    "read_metalink": "_engine.metalinks",
     "ClientOptions": "_engine.options",
     "DownloadOptions": "_engine.options",
     "ActiveDownload": "_models",
@@ -158,6 +160,7 @@ __all__ = [
     "__version__",
     "download",
     "download_many",
+    "read_metalink",
 ]
 
 

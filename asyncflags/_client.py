@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack, cast
 
 from asyncflags._engine.credentials import Credentials, read_netrc
 from asyncflags._engine.engine import Engine
 from asyncflags._engine.feeding import as_request
+from asyncflags._engine.journaling import JournalUse
 from asyncflags._engine.lookups import Lookups
+from asyncflags._engine.opening import new_transport, refuse_doubles
 from asyncflags._engine.options import DownloadOptions, Options
 from asyncflags._engine.ownership import OwnedCalls, close_in_order
 from asyncflags._engine.planning import inspect, inspect_folder, memory
 from asyncflags._engine.postprocess import Afterwards, PostprocessIn, afterwards
 from asyncflags._engine.progress import Tally
-from asyncflags._engine.scheduler import Outcomes, ReportBuilder
+from asyncflags._engine.reporting import report_of
+from asyncflags._engine.scheduler import Outcomes
 from asyncflags._models import Event, Progress, Report, Request, Result
 from asyncflags._policies.limits import Limits
 from asyncflags._storage.claims import NameClaims
@@ -41,7 +44,6 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _FETCH_MAX_SIZE = 64 << 20
-_REPORT_BATCH = 256
 
 
 class AsyncDownloader:
@@ -83,12 +85,7 @@ class AsyncDownloader:
         on_event: Callable[[Event], None] | None = None,
         **options: Unpack[DownloadOptions],
     ) -> None:
-        if transport is not None and (session is not None or ssl_context is not None or family):
-            raise ValueError("transport replaces session, ssl_context and family: give either it or them")
-        if session is not None and (ssl_context is not None or family):
-            raise ValueError(
-                "session brings its own connections: set ssl_context and family on its connector"
-            )
+        refuse_doubles(transport, session, ssl_context, family)
         self._options = Options().override(cast("dict[str, Any]", options))
         self.limits = limits if limits is not None else Limits()
         self._transport = transport
@@ -127,6 +124,7 @@ class AsyncDownloader:
         *,
         checksum: str | None = None,
         size: int | None = None,
+        mirrors: Sequence[str] = (),
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -143,6 +141,7 @@ class AsyncDownloader:
             checksum: ``"algorithm:hex"`` of the file as written, any fixed-length algorithm of `hashlib`;
                 ``None``: the request's own, if it has one.
             size: Expected bytes of the file as written; ``None``: the request's own, if it has one.
+            mirrors: Further URLs of the same file, as for `Request`; none: the request's own.
             postprocess: Called with the `Path` of the finished file; what it returns is ``Result.value``.
             postprocess_in: Where it runs: ``"process"``, ``"thread"``, or any `Executor`.
             **options: See `DownloadOptions`.
@@ -159,14 +158,13 @@ class AsyncDownloader:
             StorageError: It cannot be written.
             DownloadError: Any other of `asyncflags.errors`.
 
-        Cancellation: No thread is still writing when control returns; the part file is removed.
+        Cancellation: No thread is still writing when control returns; a part that can be resumed stays.
         Source: RFC 9110, RFC 9112, RFC 6266 (names).
         """
         chosen = self._options.override(cast("dict[str, Any]", options))
         afterwards = self._afterwards(postprocess, postprocess_in)
-        return await self._download(
-            as_request(url, checksum=checksum, size=size), lambda: inspect(dest), chosen, afterwards, None
-        )
+        request = as_request(url, checksum=checksum, size=size, mirrors=mirrors)
+        return await self._download(request, lambda: inspect(dest), chosen, afterwards, None)
 
     async def _download(
         self,
@@ -204,12 +202,13 @@ class AsyncDownloader:
         *,
         checksum: str | None = None,
         size: int | None = None,
+        mirrors: Sequence[str] = (),
         **options: Unpack[DownloadOptions],
     ) -> Result:
         """Download *url* into memory; the body is ``Result.content``.
 
         Args:
-            url, checksum, size: As for `download`.
+            url, checksum, size, mirrors: As for `download`.
             **options: See `DownloadOptions`; ``max_size`` is 64 MiB unless it is given here or to the
                 downloader, and ``None`` given here means no limit.
 
@@ -219,11 +218,10 @@ class AsyncDownloader:
 
         Cancellation: The body is dropped.
         """
-        request = as_request(url, checksum=checksum, size=size)
+        request = as_request(url, checksum=checksum, size=size, mirrors=mirrors)
         chosen = self._options.override(cast("dict[str, Any]", options))
         if chosen.max_size is None and "max_size" not in options:
             chosen = replace(chosen, max_size=_FETCH_MAX_SIZE)
-
         return await self._download(request, lambda: memory, chosen, None, None)
 
     def as_completed(
@@ -231,6 +229,7 @@ class AsyncDownloader:
         urls: Urls,
         dest: StrPath = ".",
         *,
+        journal: StrPath | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -250,6 +249,10 @@ class AsyncDownloader:
             urls: Any iterable or async iterable of URLs and requests. A plain one is advanced on the loop,
                 so one that blocks should be an async one.
             dest: The folder; made if it is missing.
+            journal: File that keeps what became of each URL, made if it is missing; ``None``: nothing is
+                kept. A list that ended early, however it did, goes on where it stopped when it is given again
+                with the same journal: what is done and stands is skipped, what was left unfinished comes
+                first, also what is not in *urls* any more. An outcome is handed over once it is noted.
             postprocess, postprocess_in: As for `download`.
             **options: See `DownloadOptions`.
 
@@ -259,24 +262,32 @@ class AsyncDownloader:
 
         Raises:
             ClosedError: The downloader is closed.
-            StorageError: On entering the context: the folder cannot be made.
+            StorageError: On entering the context: the folder cannot be made, or the journal is in use or
+                cannot be used.
             TypeError: *urls* is no iterable, or a single URL.
         """
+        after = self._afterwards(postprocess, postprocess_in)
+        return self._many(urls, dest, JournalUse.of(journal), after, options)
+
+    def _many(
+        self,
+        urls: Urls,
+        dest: StrPath,
+        journal: JournalUse | None,
+        after: Afterwards | None,
+        options: DownloadOptions,
+    ) -> Outcomes:
+        """A run of many downloads into the folder *dest*."""
         chosen = self._options.override(cast("dict[str, Any]", options))
         engine = self._ready()
-        return Outcomes(
-            engine,
-            urls,
-            lambda: self._folder(engine, dest),
-            chosen,
-            self._afterwards(postprocess, postprocess_in),
-        )
+        return Outcomes(engine, urls, lambda: self._folder(engine, dest), chosen, after, journal)
 
     async def download_many(
         self,
         urls: Urls,
         dest: StrPath = ".",
         *,
+        journal: StrPath | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -288,24 +299,18 @@ class AsyncDownloader:
         Args:
             urls: As for `as_completed`.
             dest: The folder; made if it is missing.
+            journal: As for `as_completed`.
             postprocess, postprocess_in: As for `download`; the values are dropped.
             **options: See `DownloadOptions`.
 
         Raises:
-            StorageError: The folder cannot be made.
+            StorageError: The folder cannot be made, or the journal is in use or cannot be used.
             ClosedError: The downloader is closed.
 
         Cancellation: The downloads under way are cancelled and cleaned up.
         """
-        report = ReportBuilder()
-        outcomes = self.as_completed(
-            urls, dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
-        )
-        async with outcomes:
-            while batch := await outcomes.take(_REPORT_BATCH):
-                for outcome in batch:
-                    report.add(outcome)
-        return report.build()
+        after = self._afterwards(postprocess, postprocess_in)
+        return await report_of(self._many(urls, dest, JournalUse.of(journal), after, options))
 
     async def to_thread(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         """Run a blocking function in one of the downloader's threads (``Limits.max_threads``).
@@ -360,7 +365,8 @@ class AsyncDownloader:
             raise ClosedError("this downloader is closed and takes no more work: make a new one")
         if self._engine is None:
             self._engine = Engine(
-                self._transport or self._new_transport(),
+                self._transport
+                or new_transport(self._lookups.resolve, self._ssl_context, self._family, self._session),
                 self._disk,
                 self.limits,
                 self._tally,
@@ -377,14 +383,6 @@ class AsyncDownloader:
                     engine.credentials.netrc = await self._disk.run(read_netrc)
                     self._netrc = False
         return engine
-
-    def _new_transport(self) -> Transport:
-        # Imported here, so that a client with a transport of its own, and the package, load no aiohttp.
-        from asyncflags._transports.aiohttp import AiohttpTransport
-
-        return AiohttpTransport(
-            self._lookups.resolve, ssl_context=self._ssl_context, family=self._family, session=self._session
-        )
 
     async def _folder(self, engine: Engine, dest: StrPath) -> Destination:
         await self._open()

@@ -27,6 +27,9 @@ class Request:
         checksum: ``"algorithm:hex"`` with any fixed-length algorithm of `hashlib`; ``None``: not verified.
         size: Expected size in bytes of the file as written; ``None``: not verified.
         headers: Sent with this request only, on top of the client's.
+        mirrors: Further URLs of the same file, the best first; they get neither credentials nor fields of
+            your own. Whole files are judged one by one; parts from several are joined only where a checksum
+            or a digest proves the result.
     """
 
     url: str
@@ -34,6 +37,7 @@ class Request:
     checksum: str | None = field(default=None, kw_only=True)
     size: int | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
+    mirrors: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +49,14 @@ class Result:
         final_url: The URL that answered after redirects, credentials redacted.
         path: The complete file; ``None`` for a body kept in memory or written to a stream.
         size: Bytes as written.
-        status: HTTP status of the answer; 0 when nothing was asked for (``skipped``).
+        status: HTTP status of the last answer: 206 for the rest of a file, 304 for one that the server says
+            is still the same (``skipped``); 0 when nothing was asked for.
         elapsed: Seconds from the start of the first attempt until the file stood under its name.
         attempts: From 1; 0 when nothing was asked for.
         length_verified: Whether the protocol proved that the body is whole. ``False`` for a body that
             ends when the connection closes (RFC 9112 section 6.3, item 8).
         checksum: The verified ``"algorithm:hex"``, or ``None`` when none was asked for.
-        skipped: The file was there already and ``if_exists="skip"`` kept it.
+        skipped: The file was there already and was kept.
         etag: The answer's entity tag as sent, or ``None``.
         last_modified: The answer's ``Last-Modified`` field as sent, or ``None``.
         content_type: The answer's ``Content-Type`` field as sent, or ``None``.
@@ -171,7 +176,7 @@ class ActiveDownload:
 
     Attributes:
         name: The file's name, or the redacted URL while it has none.
-        received: Bytes of the current attempt so far.
+        received: Bytes of the file so far, those of earlier attempts included that are kept.
         expected: Bytes announced by the server; ``None``: unknown.
         seconds: Since the download started.
     """
@@ -211,8 +216,15 @@ class Event:
 
     Attributes:
         kind: ``"retrying"`` (an attempt failed, another follows), ``"backing_off"`` (a host asked for a
-            pause), ``"redirected"``, ``"length_unverified"`` (the body's end could not be proven).
-        url: The URL it speaks of, credentials redacted.
+            pause), ``"redirected"``, ``"length_unverified"`` (the body's end could not be proven),
+            ``"resumed"`` (a part of an earlier run is taken up), ``"resume_refused"`` (the server does not
+            prove that its file is still the same version, so it is begun anew), ``"digest_unusable"`` (a
+            digest that cannot be read or is of no known algorithm), ``"checksum_unlisted"``,
+            ``"mirror_dropped"`` (a source is given up), ``"segments_limited"`` and ``"segments_refused"``
+            (fewer connections, or a single one, go on with the file), ``"journal_damaged"``,
+            ``"journal_lost"`` and ``"journal_unwritable"`` (the run goes on without its journal, or with a
+            new one).
+        url: The URL it speaks of, credentials redacted; ``""`` for a journal.
         detail: One sentence.
         seconds: How long the pause is, for ``"retrying"`` and ``"backing_off"``; else 0.
         attempt: Number of the attempt it follows, from 1.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import functools
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack
 
 from asyncflags._client import AsyncDownloader
-from asyncflags._engine.feeding import FromThread, as_request, refuse_single
+from asyncflags._engine.crossing import SyncOutcomes
+from asyncflags._engine.feeding import as_request, fed, refuse_single
 from asyncflags._engine.options import ClientOptions, DownloadOptions
 from asyncflags._engine.postprocess import PostprocessIn
-from asyncflags._models import Outcome, Progress, Report, Request, Result
+from asyncflags._models import Progress, Report, Request, Result
 from asyncflags.bridges.portal import Portal, in_order, refuse_running_loop, result_of
 from asyncflags.errors import ClosedError
 
@@ -21,13 +20,10 @@ if TYPE_CHECKING:
     from asyncflags._engine.scheduler import Outcomes
     from asyncflags._types import Postprocess, StrPath, Urls
 
-__all__ = ["Downloader", "SyncOutcomes", "download", "download_many"]
+__all__ = ["Downloader", "download", "download_many"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-_CROSSING = 256
-"""Outcomes that cross from the loop to the caller at once, at most."""
 
 
 class Downloader:
@@ -75,6 +71,7 @@ class Downloader:
         *,
         checksum: str | None = None,
         size: int | None = None,
+        mirrors: Sequence[str] = (),
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -95,6 +92,7 @@ class Downloader:
                 dest,
                 checksum=checksum,
                 size=size,
+                mirrors=mirrors,
                 postprocess=postprocess,
                 postprocess_in=postprocess_in,
                 **options,
@@ -108,6 +106,7 @@ class Downloader:
         *,
         checksum: str | None = None,
         size: int | None = None,
+        mirrors: Sequence[str] = (),
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -128,6 +127,7 @@ class Downloader:
                 dest,
                 checksum=checksum,
                 size=size,
+                mirrors=mirrors,
                 postprocess=postprocess,
                 postprocess_in=postprocess_in,
                 **options,
@@ -164,6 +164,7 @@ class Downloader:
         *,
         checksum: str | None = None,
         size: int | None = None,
+        mirrors: Sequence[str] = (),
         **options: Unpack[DownloadOptions],
     ) -> Result:
         """Download *url* into memory; the body is ``Result.content``.
@@ -175,13 +176,16 @@ class Downloader:
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.fetch", "await AsyncDownloader.fetch")
-        return self._call(lambda: self._downloader.fetch(url, checksum=checksum, size=size, **options))
+        return self._call(
+            lambda: self._downloader.fetch(url, checksum=checksum, size=size, mirrors=mirrors, **options)
+        )
 
     def as_completed(
         self,
         urls: Urls,
         dest: StrPath = ".",
         *,
+        journal: StrPath | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -202,14 +206,20 @@ class Downloader:
 
         Raises:
             ClosedError: On entering the context: the downloader is closed.
-            StorageError: On entering the context: the folder cannot be made.
+            StorageError: On entering the context: the folder cannot be made, or the journal is in use or
+                cannot be used.
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.as_completed", "async with AsyncDownloader.as_completed")
 
         async def start() -> Outcomes:
             outcomes = self._downloader.as_completed(
-                _fed(urls), dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
+                fed(urls),
+                dest,
+                journal=journal,
+                postprocess=postprocess,
+                postprocess_in=postprocess_in,
+                **options,
             )
             return await outcomes.__aenter__()
 
@@ -220,6 +230,7 @@ class Downloader:
         urls: Urls,
         dest: StrPath = ".",
         *,
+        journal: StrPath | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -230,14 +241,19 @@ class Downloader:
         a thread of its own, so it may block.
 
         Raises:
-            StorageError: The folder cannot be made.
+            StorageError: The folder cannot be made, or the journal is in use or cannot be used.
             ClosedError: The downloader is closed.
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.download_many", "await AsyncDownloader.download_many")
         return self._call(
             lambda: self._downloader.download_many(
-                _fed(urls), dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
+                fed(urls),
+                dest,
+                journal=journal,
+                postprocess=postprocess,
+                postprocess_in=postprocess_in,
+                **options,
             )
         )
 
@@ -288,56 +304,13 @@ class Downloader:
             raise ClosedError("this downloader is closed and takes no more work: make a new one")
 
 
-def _fed(urls: Urls) -> Urls:
-    """*urls*, advanced where it may block."""
-    refuse_single(urls)
-    return FromThread(urls) if isinstance(urls, Iterable) and not isinstance(urls, list | tuple) else urls
-
-
-class SyncOutcomes(Iterator[Outcome]):
-    """The outcomes of one list, in the order in which they come; a context manager.
-
-    They cross from the loop in batches. Safe from one thread at a time.
-    """
-
-    def __init__(
-        self,
-        call: Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any],
-        start: Callable[[], Coroutine[Any, Any, Outcomes]],
-    ) -> None:
-        self._call = call
-        self._start = start
-        self._outcomes: Outcomes | None = None
-        self._batch: collections.deque[Outcome] = collections.deque()
-
-    def __enter__(self) -> Self:
-        self._outcomes = self._call(self._start)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        outcomes = self._outcomes
-        if outcomes is not None:
-            # A downloader that was closed meanwhile has ended the list already.
-            with contextlib.suppress(ClosedError):
-                self._call(lambda: outcomes.__aexit__(None, None, None))
-
-    def __next__(self) -> Outcome:
-        if not self._batch:
-            outcomes = self._outcomes
-            if outcomes is None:
-                raise RuntimeError("iterate inside its context: with dl.as_completed(...) as outcomes")
-            self._batch.extend(self._call(lambda: outcomes.take(_CROSSING)))
-            if not self._batch:
-                raise StopIteration
-        return self._batch.popleft()
-
-
 def download(
     url: str | Request,
     dest: StrPath | BinaryIO = ".",
     *,
     checksum: str | None = None,
     size: int | None = None,
+    mirrors: Sequence[str] = (),
     postprocess: Postprocess | None = None,
     postprocess_in: PostprocessIn = "process",
     **options: Unpack[DownloadOptions],
@@ -358,6 +331,7 @@ def download(
             dest,
             checksum=checksum,
             size=size,
+            mirrors=mirrors,
             postprocess=postprocess,
             postprocess_in=postprocess_in,
             **options,
@@ -368,6 +342,7 @@ def download_many(
     urls: Urls,
     dest: StrPath = ".",
     *,
+    journal: StrPath | None = None,
     postprocess: Postprocess | None = None,
     postprocess_in: PostprocessIn = "process",
     **options: Unpack[DownloadOptions],
@@ -377,11 +352,16 @@ def download_many(
     Arguments, result and errors are those of `AsyncDownloader.download_many`.
 
     Raises:
-        StorageError: The folder cannot be made.
+        StorageError: The folder cannot be made, or the journal is in use or cannot be used.
         RuntimeError: This thread's event loop is running.
     """
     refuse_running_loop("asyncflags.download_many", "await AsyncDownloader.download_many")
     with Downloader() as downloader:
         return downloader.download_many(
-            urls, dest, postprocess=postprocess, postprocess_in=postprocess_in, **options
+            urls,
+            dest,
+            journal=journal,
+            postprocess=postprocess,
+            postprocess_in=postprocess_in,
+            **options,
         )

@@ -15,6 +15,7 @@ from asyncflags._cli.input_list import OpenList, UrlList, count_urls
 from asyncflags._cli.output import object_line, path_line, silence
 from asyncflags._cli.screen import Screen
 from asyncflags._cli.tally import Tally
+from asyncflags._engine.journaling import JournalUse
 from asyncflags._models import Event, Outcome, Request
 from asyncflags.bridges import ThreadBridge
 from asyncflags.errors import DownloadError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["event_text", "get_all"]
 
 _BATCH = 256
+_ALWAYS_TOLD = frozenset({"checksum_unlisted", "mirror_dropped"})
 
 
 async def get_all(plan: Plan, opened: OpenList | None, interruption: Interruption) -> int:
@@ -94,19 +96,23 @@ class _Run:
         plan = self._plan
         try:
             return asyncflags.AsyncDownloader(
-                limits=asyncflags.Limits(max_downloads=plan.jobs, max_connections_per_host=plan.per_host),
+                limits=asyncflags.Limits(
+                    max_downloads=plan.jobs,
+                    max_connections_per_host=plan.per_host,
+                    max_segments=plan.segments,
+                ),
                 ssl_context=plan.tls,
                 family=plan.family,
                 trust_env=plan.trust_env,
                 netrc=plan.netrc,
-                on_event=self._tell_event if plan.verbose else None,
+                on_event=self._tell_event,
                 **plan.options,
             )
         except (TypeError, ValueError) as error:
             raise Refusal(str(error), USAGE) from error
 
     async def _to_file(self, downloader: asyncflags.AsyncDownloader, file: str) -> None:
-        request = Request(self._plan.urls[0], checksum=self._plan.checksum)
+        request = self._asked(self._plan.urls[0])
         destination: str | BinaryIO = file
         if file == "-":
             if sys.stdout is None:
@@ -125,23 +131,31 @@ class _Run:
         self._take(outcome)
 
     async def _to_folder(self, downloader: asyncflags.AsyncDownloader) -> None:
+        plan = self._plan
+        journal = None if plan.journal is None else JournalUse(plan.journal, plan.retries_failed)
+        if plan.verbose and plan.journal is not None:
+            self._screen.tell(f"the journal is {plan.journal}")
         try:
-            async with downloader.as_completed(self._requests(), self._plan.folder) as outcomes:
+            async with downloader._many(self._requests(), plan.folder, journal, None, {}) as outcomes:
                 while batch := await outcomes.take(_BATCH):
                     for outcome in batch:
                         self._take(outcome)
                     await self._screen.room()
         except DownloadError as error:
-            # Not one download but the folder of all of them.
+            # Not one download but the folder or the journal of all of them; of the list nothing was read.
             self._fail(error)
+            self._list = None
+
+    def _asked(self, url: str) -> Request:
+        return Request(url, checksum=self._plan.checksum, mirrors=self._plan.mirrors)
 
     async def _requests(self) -> AsyncIterator[str | Request]:
         for url in self._plan.urls:
-            yield Request(url, checksum=self._plan.checksum)
+            yield self._asked(url)
         if self._list is not None:
             async with aclosing(aiter(self._list)) as urls:
-                async for url in urls:
-                    yield url
+                async for each in urls:
+                    yield each
             self._total = len(self._plan.urls) + self._list.urls
 
     def _take(self, outcome: Outcome) -> None:
@@ -157,7 +171,9 @@ class _Run:
         self.tally.note(code_of(error))
 
     def _tell_event(self, event: Event) -> None:
-        self._screen.tell(event_text(event))
+        # What happens to the journal concerns the next run too, and the others tell how far to trust a file.
+        if self._plan.verbose or event.kind.startswith("journal_") or event.kind in _ALWAYS_TOLD:
+            self._screen.tell(event_text(event))
 
     def _refuse_line(self, reason: str) -> None:
         self._screen.tell(reason)
@@ -195,5 +211,7 @@ def event_text(event: Event) -> str:
             f"attempt {event.attempt} failed: {event.detail}; "
             f"trying again in {event.seconds:.1f} s [{event.url}]"
         )
+    if not event.url:
+        return event.detail
     words = {"redirected": "redirected ", "backing_off": "backing off: "}.get(event.kind, "")
     return f"{words}{event.detail} [{event.url}]"

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncflags._cli.complaints import complain
-from asyncflags._cli.exit_codes import STORAGE, USAGE, lowest
+from asyncflags._cli.exit_codes import STORAGE, USAGE, code_of, lowest
 from asyncflags._cli.input_list import OpenList, read_all
+from asyncflags._engine.feeding import as_request
 from asyncflags._engine.options import Options
 from asyncflags._engine.planning import Destination, Names, wanted_path
 from asyncflags._models import Request
 from asyncflags._policies.urls import parse_url
 from asyncflags._storage.claims import NameClaims
-from asyncflags.errors import InvalidUrl, redact_url
+from asyncflags.errors import DownloadError, redact_url
 
 if TYPE_CHECKING:
     from asyncflags._cli.options import Plan
@@ -35,16 +36,21 @@ class _Planner:
         self._names = Names()
         self._run = NameClaims()
 
-    def path(self, url: str) -> str:
-        """Where *url* would go.
+    def path(self, request: Request) -> str:
+        """Where *request* would go.
 
         Raises:
             InvalidUrl: It cannot be downloaded.
+            StorageError: Its own path is taken by one before it.
         """
-        parse_url(url)
+        for url in (request.url, *request.mirrors):
+            parse_url(url)
         if self._file is not None:
             return self._file
-        wanted, _ = wanted_path(Request(url), self._destination, self._options, url, None)
+        wanted, exact = wanted_path(request, self._destination, self._options, request.url, None)
+        if exact:
+            self._names.take_exactly(wanted, run=self._run)
+            return wanted
         path, _ = self._names.take(wanted, run=self._run)
         return path
 
@@ -54,18 +60,19 @@ def tell(plan: Plan, opened: OpenList | None) -> int:
     planner = _Planner(plan)
     codes: set[int] = set()
     for url in _urls(plan.urls, opened, codes):
+        request = as_request(url)
         try:
-            path = planner.path(url)
-        except InvalidUrl as error:
+            path = planner.path(request)
+        except DownloadError as error:
             complain(str(error))
-            codes.add(USAGE)
+            codes.add(code_of(error))
             continue
-        shown = redact_url(url)
+        shown = redact_url(request.url)
         click.echo(json.dumps({"url": shown, "path": path}) if plan.as_json else f"{shown} -> {path}")
     return lowest(codes)
 
 
-def _urls(first: Iterable[str], opened: OpenList | None, codes: set[int]) -> Iterator[str]:
+def _urls(first: Iterable[str], opened: OpenList | None, codes: set[int]) -> Iterator[str | Request]:
     found = False
     for url in first:
         found = True

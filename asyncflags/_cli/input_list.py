@@ -1,4 +1,8 @@
-"""The list of URLs that ``-i`` names, read as it is needed and never on the loop."""
+"""The list of downloads that ``-i`` names, read as it is needed and never on the loop.
+
+Its ending tells its kind: a table (``.csv``, ``.tsv``), JSON lines (``.jsonl``, ``.ndjson``), a Metalink document
+(``.meta4``, ``.metalink``); anything else, and standard input, is a plain list of URLs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ from typing import Protocol, Self
 
 from asyncflags._cli.complaints import Refusal
 from asyncflags._cli.exit_codes import STORAGE
-from asyncflags._policies.lists import parse_list_line
+from asyncflags._engine.metalinks import requests_in
+from asyncflags._models import Request
+from asyncflags._policies.metalink import MAX_DOCUMENT_SIZE
+from asyncflags._policies.tables import JsonLines, ListReader, PlainLines, Table, UnusableTable
 from asyncflags._policies.urls import MAX_URL_SIZE
 from asyncflags.bridges import ThreadBridge
 
@@ -20,6 +27,9 @@ __all__ = ["Batch", "LineSplitter", "OpenList", "RawReader", "UrlList", "count_u
 
 _READ_SIZE = 1 << 16
 _LONGEST_LINE = 4 * MAX_URL_SIZE
+_METALINKS = (".meta4", ".metalink")
+_TABLES = {".csv": ",", ".tsv": "\t"}
+_JSON_LINES = (".jsonl", ".ndjson")
 
 
 class RawReader(Protocol):
@@ -81,23 +91,30 @@ class Batch:
     """What one piece of a list holds.
 
     Attributes:
-        urls: In their order.
-        refusals: A sentence for each line that holds no URL and should.
+        urls: In their order; a request where more than the URL is known.
+        refusals: A sentence for each line that cannot be used and should.
         failure: Why the list cannot be read on, or ``None``.
         is_last: Whether the list ends here.
     """
 
-    urls: list[str] = field(default_factory=list)
+    urls: list[str | Request] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     failure: str | None = None
     is_last: bool = False
 
 
-class _BatchReader:
+class _BatchReader(Protocol):
     """Reads a list piece by piece. Blocks; used by one thread at a time."""
 
-    def __init__(self, opened: OpenList) -> None:
+    def next(self) -> Batch: ...
+
+
+class _LinesReader:
+    """Reads a list of one download a line."""
+
+    def __init__(self, opened: OpenList, lines: ListReader) -> None:
         self._opened = opened
+        self._lines = lines
         self._splitter = LineSplitter()
 
     def next(self) -> Batch:
@@ -108,33 +125,90 @@ class _BatchReader:
             batch.failure = _unreadable(self._opened.name, error)
             data = b""
         lines = self._splitter.feed(data) if data else self._splitter.finish()
+        batch.is_last = not data
         for number, line in lines:
             self._take(batch, number, line)
-        batch.is_last = not data
+        if not data:
+            self._finish(batch)
         return batch
 
     def _take(self, batch: Batch, number: int, line: bytes | None) -> None:
         try:
             if line is None:
                 raise ValueError(f"line {number} is longer than any URL may be: put one URL on each line")
-            parsed = parse_list_line(line, number)
+            taken = self._lines.take(line, number)
+        except UnusableTable as error:
+            batch.refusals.append(f"{self._opened.name}, {error}")
+            batch.is_last, self._lines = True, _Nothing()
         except ValueError as error:
             batch.refusals.append(f"{self._opened.name}, {error}")
         else:
-            if parsed is not None:
-                batch.urls.append(parsed.url)
+            if taken is not None:
+                batch.urls.append(taken)
+
+    def _finish(self, batch: Batch) -> None:
+        try:
+            self._lines.finish()
+        except ValueError as error:
+            batch.refusals.append(f"{self._opened.name}, {error}")
+
+
+class _Nothing:
+    """The lines that follow in a list which cannot be used."""
+
+    def take(self, raw: bytes, number: int) -> None:
+        return
+
+    def finish(self) -> None:
+        return
+
+
+class _MetalinkReader:
+    """Reads a Metalink document, which is whole or nothing."""
+
+    def __init__(self, opened: OpenList) -> None:
+        self._opened = opened
+
+    def next(self) -> Batch:
+        batch = Batch(is_last=True)
+        data = bytearray()
+        try:
+            while len(data) <= MAX_DOCUMENT_SIZE and (piece := self._opened.file.read(_READ_SIZE)):
+                data += piece
+            batch.urls.extend(requests_in(bytes(data)))
+        except OSError as error:
+            batch.failure = _unreadable(self._opened.name, error)
+        except ValueError as error:
+            batch.refusals.append(f"{self._opened.name}: {error}")
+        return batch
+
+
+def _reader(opened: OpenList) -> _BatchReader:
+    ending = _ending(opened.name)
+    if ending in _METALINKS:
+        return _MetalinkReader(opened)
+    lines: ListReader = PlainLines()
+    if ending in _TABLES:
+        lines = Table(_TABLES[ending])
+    elif ending in _JSON_LINES:
+        lines = JsonLines()
+    return _LinesReader(opened, lines)
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 class UrlList:
     """Hands out the URLs of a list one by one, to one taker; an async iterable.
 
     The next piece of the list is read, on a thread of its own, only when all URLs before it were taken,
-    so that a list of any length takes the same memory. A thread that waits for a slow pipe is left behind
-    when the run ends: nothing can wake it, and it holds nothing up.
+    so that a list of any length takes the same memory; a Metalink document alone is read whole. A thread that
+    waits for a slow pipe is left behind when the run ends: nothing can wake it, and it holds nothing up.
 
     Args:
         opened: The list.
-        on_refusal: Called with a sentence for every line that holds no URL and should.
+        on_refusal: Called with a sentence for every line that cannot be used and should.
 
     Attributes:
         name: Of the list.
@@ -148,7 +222,7 @@ class UrlList:
         self.urls = 0
         self.refused = 0
         self.failure: str | None = None
-        self._reader = _BatchReader(opened)
+        self._reader = _reader(opened)
         self._on_refusal = on_refusal
 
     @property
@@ -156,7 +230,7 @@ class UrlList:
         """Whether nothing but comments and empty lines was found so far."""
         return not self.urls and not self.refused and self.failure is None
 
-    async def __aiter__(self) -> AsyncGenerator[str, None]:
+    async def __aiter__(self) -> AsyncGenerator[str | Request, None]:
         bridge = ThreadBridge(1, name="asyncflags-list")
         batch = Batch()
         try:
@@ -179,7 +253,7 @@ class UrlList:
 
 def read_all(opened: OpenList) -> Iterator[Batch]:
     """Read a list piece by piece. Blocks."""
-    reader = _BatchReader(opened)
+    reader = _reader(opened)
     batch = Batch()
     while not batch.is_last:
         batch = reader.next()
@@ -216,12 +290,17 @@ def count_urls(path: str) -> int | None:
     """Count the lines of a list that should hold a URL. Blocks.
 
     Returns:
-        The count; ``None``: the list is no ordinary file and can be read only once, or not at all.
+        The count; ``None``: the list has no lines, or is no ordinary file and can be read only once, if at all.
     """
+    ending = _ending(path)
+    if ending in _METALINKS:
+        return None
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return None
         with open(path, "rb") as file:
-            return sum(1 for line in file if (text := line.lstrip()) and not text.startswith(b"#"))
+            count = sum(1 for line in file if (text := line.lstrip()) and not text.startswith(b"#"))
     except OSError:
         return None
+    # The first line of a table names its columns.
+    return max(count - 1, 0) if ending in _TABLES else count

@@ -27,6 +27,8 @@ _VERBOSE = re.compile(r"--verbose|-[A-Za-z46]*v")
 
 _COMMANDS = {
     "get": "Download URLs.",
+    "retry": "Download again what failed in an earlier run.",
+    "report": "Tell what became of each URL of a run.",
     "demo": "Fetch the flags of the world in three styles, side by side.",
     "completion": "Print the script that completes asyncflags in a shell.",
 }

@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from asyncflags._cli.journal_options import journal_of
 from asyncflags._cli.sections import option
-from asyncflags._cli.values import CHECKSUM, CREDENTIALS, HEADER, HEADER_TEXT, PROXY, SECONDS, Bytes, Whole
+from asyncflags._cli.values import (
+    CHECKSUM,
+    CREDENTIALS,
+    HEADER,
+    HEADER_TEXT,
+    PROXY,
+    SECONDS,
+    WEB_URL,
+    Bytes,
+    Whole,
+)
 
 if TYPE_CHECKING:
     import ssl
 
     from asyncflags._engine.options import DownloadOptions
 
-__all__ = ["Plan", "get_options", "make_plan"]
+__all__ = ["Plan", "get_options", "make_plan", "make_retry_plan"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,16 +44,25 @@ _path = functools.partial(click.Path, path_type=str)
 
 _OPTIONS = (
     option(_WHAT, "-i", "--input", "input_list", metavar="FILE",
-           help="Also download the URLs in FILE, one a line; - reads standard input as it comes."),
+           help="Also download the URLs in FILE, one a line, or by its ending .csv, .tsv, .jsonl or .meta4 (Metalink);"
+                " - reads standard input as it comes."),
+    option(_WHAT, "--mirror", "mirrors", type=WEB_URL, multiple=True,
+           help="The one URL's file is here too; may be repeated."),
     option(_WHAT, "--dry-run", is_flag=True,
            help="Print what would be downloaded where, and touch neither network nor disk."),
     option(_WHERE, "-d", "--dir", "folder", metavar="DIR", type=_path(),
            help="Folder for the files, created if missing.  [default: .]"),
     option(_WHERE, "-o", "--output", "file", metavar="FILE", type=_path(allow_dash=True),
            help="Write the one URL to FILE; - writes it to standard output."),
-    option(_WHERE, "--if-exists", type=click.Choice(["overwrite", "skip", "rename", "error"]),
-           default="overwrite", show_default=True, metavar="overwrite|skip|rename|error",
-           help="What to do when the file is there."),
+    option(_WHERE, "--if-exists", type=click.Choice(["overwrite", "skip", "rename", "error", "update"]),
+           default="overwrite", show_default=True, metavar="HOW",
+           help="When the file is there: overwrite, skip, rename, error, or update (only if the server's changed)."),
+    option(_WHERE, "--no-resume", is_flag=True,
+           help="Begin each file anew, and leave no part of one to go on with."),
+    option(_WHERE, "--journal", metavar="FILE", type=_path(),
+           help="Note in FILE what became of each URL, and go on there when it is given again."
+                "  [default: DIR.journal with -i]"),
+    option(_WHERE, "--no-journal", is_flag=True, help="Keep no journal."),
     option(_WHERE, "--content-disposition", is_flag=True, help="Prefer the file name the server gives."),
     option(_WHERE, "--layout", type=click.Choice(["flat", "url"]), default="flat", show_default=True,
            metavar="flat|url", help="One folder for all, or folders HOST/PATH as in the URL."),
@@ -52,6 +72,10 @@ _OPTIONS = (
            show_default=True, metavar="fsync|rename",
            help="Survive a power cut, or only the end of the process (faster)."),
     option(_CHECK, "--checksum", type=CHECKSUM, help="Refuse the file unless it has this checksum."),
+    option(_CHECK, "--checksums", metavar="FILE", type=_path(),
+           help="Refuse files unless they have their checksum in FILE, such as SHA256SUMS."),
+    option(_CHECK, "--require-digest", is_flag=True,
+           help="Refuse an answer without a digest of its bytes (Repr-Digest, Content-Digest)."),
     option(_CHECK, "--max-size", type=Bytes(least=1),
            help="Refuse larger files; k, M, G are powers of 1024.  [default: any size]"),
     option(_CHECK, "--max-redirects", type=Whole(least=0), default=20, show_default=True,
@@ -79,6 +103,8 @@ _OPTIONS = (
            help="Downloads at once."),
     option(_PACE, "--per-host", type=Whole(least=1), default=8, show_default=True,
            help="Downloads at once from one host."),
+    option(_PACE, "--segments", type=Whole(least=1), default=1, show_default=True,
+           help="Connections for one large file, if its server takes ranges."),
     option(_PACE, "--retries", type=Whole(least=0), default=5, show_default=True,
            help="Attempts after the first one."),
     option(_PACE, "--connect-timeout", type=SECONDS, default="10", show_default=True,
@@ -117,11 +143,15 @@ class Plan:
         file: Where the one URL goes; ``"-"``: standard output; ``None``: into the folder.
         checksum: Of the one URL, or ``None``.
         jobs: Downloads at once.
+        mirrors: Further URLs of the one file.
         per_host: Downloads at once from one host.
+        segments: Connections for one large file.
         family: ``socket.AF_INET``, ``AF_INET6`` or 0 for both.
         tls: The TLS context, or ``None`` for the usual one.
         trust_env: Whether the environment's proxies count.
         netrc: Whether the netrc file counts.
+        journal: File that keeps what became of each URL, or ``None``.
+        retries_failed: Whether the downloads are those of the journal that failed.
         dry_run: Only tell.
         quiet: No progress and no summary.
         verbose: Tell of events.
@@ -136,11 +166,15 @@ class Plan:
     file: str | None
     checksum: str | None
     jobs: int
+    mirrors: tuple[str, ...]
     per_host: int
+    segments: int
     family: int
     tls: ssl.SSLContext | None = field(repr=False)
     trust_env: bool
     netrc: bool
+    journal: str | None
+    retries_failed: bool
     dry_run: bool
     quiet: bool
     verbose: bool
@@ -162,6 +196,41 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
         click.UsageError: The options do not go together.
     """
     _check_together(given)
+    return _plan(given, journal=journal_of(given, given["folder"] or "."))
+
+
+def make_retry_plan(given: Mapping[str, Any], journal: str, folder: str) -> Plan:
+    """Make a plan of what was given to ``asyncflags retry``.
+
+    Args:
+        given: The options.
+        journal: The journal.
+        folder: Where its downloads go.
+
+    Raises:
+        Refusal: A file that an option names cannot be used.
+        click.UsageError: The options do not go together.
+    """
+    whole = {**_UNASKED, **given, "folder": folder}
+    _check_together(whole)
+    return _plan(whole, journal=journal, retries_failed=True)
+
+
+_UNASKED: Mapping[str, Any] = {
+    "urls": (),
+    "input_list": None,
+    "file": None,
+    "checksum": None,
+    "mirrors": (),
+    "dry_run": False,
+    "journal": "",
+    "no_journal": False,
+    "layout": "flat",
+}
+"""Options of ``get`` that ``retry`` does not have: a journal knows its own run."""
+
+
+def _plan(given: Mapping[str, Any], *, journal: str | None, retries_failed: bool = False) -> Plan:
     from asyncflags._cli.tls import tls_context
 
     return Plan(
@@ -171,7 +240,9 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
         file=given["file"],
         checksum=given["checksum"],
         jobs=given["jobs"],
+        mirrors=tuple(given["mirrors"]),
         per_host=given["per_host"],
+        segments=given["segments"],
         family=_family(given),
         tls=tls_context(
             authorities=given["cacert"],
@@ -182,6 +253,8 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
         # An empty --proxy is the way to say: none, in spite of the environment.
         trust_env=given["proxy"] is None,
         netrc=given["netrc"],
+        journal=journal,
+        retries_failed=retries_failed,
         dry_run=given["dry_run"],
         quiet=given["quiet"],
         verbose=given["verbose"],
@@ -194,16 +267,24 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
 def _check_together(given: Mapping[str, Any]) -> None:
     many = len(given["urls"]) > 1 or given["input_list"] is not None
     for wrong, reason in (
-        (not given["urls"] and given["input_list"] is None,
+        (not given["urls"] and given["input_list"] is None and given["journal"] != "",
          "no URL given: name at least one, or a list of them with -i FILE"),
         (many and given["file"] is not None,
          "-o takes one URL: use -d DIR for several"),
         (given["file"] is not None and given["folder"] is not None,
          "-o and -d exclude each other: give -o the whole path"),
+        (given["file"] is not None and bool(given["journal"]),
+         "--journal takes a folder of files: use -d DIR in place of -o"),
+        (bool(given["journal"]) and given["no_journal"],
+         "--journal and --no-journal exclude each other: leave out one"),
         (given["file"] == "" or given["folder"] == "",
          "the destination is empty: name a file with -o or a folder with -d"),
         (many and given["checksum"] is not None,
          "--checksum takes one URL: it can hold for one file only"),
+        (many and bool(given["mirrors"]),
+         "--mirror takes one URL: for several name mirrors in a list, CSV, JSONL or Metalink (-i)"),
+        (given["file"] == "-" and given["checksums"] is not None,
+         "-o - and --checksums exclude each other: a list goes by file names; give --checksum"),
         (given["file"] == "-" and given["as_json"],
          "-o - and --json exclude each other: both write to standard output"),
         (given["only_ipv4"] and given["only_ipv6"],
@@ -229,6 +310,7 @@ def _family(given: Mapping[str, Any]) -> int:
 
 
 def _download_options(given: Mapping[str, Any]) -> DownloadOptions:
+    from asyncflags._cli.checksums import read_checksums
     from asyncflags._cli.cookies import read_cookies
     from asyncflags._policies.timeouts import Timeout
 
@@ -245,6 +327,9 @@ def _download_options(given: Mapping[str, Any]) -> DownloadOptions:
         "max_size": given["max_size"],
         "max_redirects": given["max_redirects"],
         "compressed": given["compressed"],
+        "require_digest": given["require_digest"],
+        "checksums": read_checksums(given["checksums"]) if given["checksums"] is not None else None,
+        "resume": not given["no_resume"],
         "if_exists": given["if_exists"],
         "durability": given["durability"],
         "name_from": "server" if given["content_disposition"] else "url",

@@ -15,7 +15,17 @@ else:
     # Only new releases of click can be subscripted at run time.
     Kind = click.ParamType
 
-__all__ = ["CHECKSUM", "CREDENTIALS", "HEADER", "HEADER_TEXT", "PROXY", "SECONDS", "Bytes", "Whole"]
+__all__ = [
+    "CHECKSUM",
+    "CREDENTIALS",
+    "HEADER",
+    "HEADER_TEXT",
+    "PROXY",
+    "SECONDS",
+    "WEB_URL",
+    "Bytes",
+    "Whole",
+]
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -162,9 +172,25 @@ class Proxy(Kind):
         return str(value)
 
 
+class WebUrl(Kind):
+    """An absolute http or https URL."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from asyncflags._policies.urls import parse_url
+
+        try:
+            parse_url(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 SECONDS = Seconds()
 HEADER = Header()
 HEADER_TEXT = HeaderText()
 CREDENTIALS = Credentials()
 CHECKSUM = ChecksumText()
 PROXY = Proxy()
+WEB_URL = WebUrl()

@@ -6,8 +6,11 @@ is all the memory that a body takes, whatever its size.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVarTuple
+
+from asyncflags.errors import DownloadError
 
 if TYPE_CHECKING:
     from asyncflags._engine.intake import Intake
@@ -57,6 +60,8 @@ class Batches:
         self._chunks: list[Buffer] = []
         self._size = 0
         self._writing: GroupedCall[None] | None = None
+        # What that call was given, in case it is taken back before it begins.
+        self._given: list[Buffer] = []
         # At most two: the last one gathers while the one before it is being written.
         self._blocks: list[memoryview] = []
         self._is_lent = False
@@ -86,10 +91,12 @@ class Batches:
         Raises:
             DownloadError: The intake refused the batch before.
         """
+        await self._settle()
         size = self._size
-        chunks = await self.settle()
         await self._writes.room(size)
-        self._writing = self._writes.submit(self._intake.take, chunks, key=self._intake, size=size)
+        # Only now, so that a cancellation up to here finds everything in its place.
+        self._given = self._gathered()
+        self._writing = self._writes.submit(self._intake.take_batch, self._given, key=self._intake, size=size)
         if self._used:
             self._used = 0
             if len(self._blocks) == 1:
@@ -108,12 +115,17 @@ class Batches:
         Raises:
             DownloadError: The intake refused, this time or before.
         """
+        await self._settle()
         size = self._size
-        rest = await self.settle()
-        await self._writes.run(finish, rest, *args, key=self._intake, size=size, alone=alone)
+        await self._writes.room(size)
+        self._given = self._gathered()
+        self._writing = self._writes.submit(
+            finish, self._given, *args, key=self._intake, size=size, alone=alone
+        )
+        await self._settle()
 
-    async def settle(self) -> list[Buffer]:
-        """Wait for the batch being written, and return what has gathered since."""
+    async def _settle(self) -> None:
+        """Wait for the batch being written."""
         writing, self._writing = self._writing, None
         if writing is not None:
             try:
@@ -121,6 +133,9 @@ class Batches:
             except BaseException:
                 self._writing = writing
                 raise
+
+    def _gathered(self) -> list[Buffer]:
+        """What has gathered since the last batch went over; from now on another one gathers."""
         chunks, self._chunks, self._size = self._chunks, [], 0
         return chunks
 
@@ -129,12 +144,33 @@ class Batches:
         self._pool.give_back(self._blocks)
         self._blocks = []
 
+    async def keep(self) -> None:
+        """Wait until nothing is being written any more, and keep what came; a disk that refuses keeps less."""
+        writing, given, chunks = self._writing, self._given, self._gathered()
+        try:
+            await self._stop()
+        finally:
+            await self._writes.submit(self._keep, writing, given, chunks, key=self._intake).settled()
+
     async def abandon(self) -> None:
         """Wait until nothing is being written any more, then remove what was."""
-        writing, self._writing = self._writing, None
         try:
-            if writing is not None:
-                await writing.settled()
+            await self._stop()
         finally:
             # This is the end of the attempt, so the sink is cleared even if the wait was cancelled.
             await self._writes.submit(self._intake.discard, key=self._intake).settled()
+
+    async def _stop(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing.settled()
+
+    def _keep(self, writing: GroupedCall[None] | None, given: list[Buffer], chunks: list[Buffer]) -> None:
+        with contextlib.suppress(DownloadError):
+            if writing is not None and writing.is_dropped:
+                # It was taken back before it began, and behind it nothing may follow without it.
+                self._intake.take_batch(given)
+            elif writing is not None:
+                # Behind bytes that could not be written no others may follow.
+                writing.value()
+            self._intake.take_batch(chunks)

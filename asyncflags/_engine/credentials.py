@@ -68,7 +68,7 @@ class Credentials:
             return basic(login or account or "", password or "")
         return None
 
-    def with_cookies(self, target: Target, headers: dict[str, str], options: Options) -> dict[str, str]:
+    def with_cookies(self, target: Target, headers: Mapping[str, str], options: Options) -> Mapping[str, str]:
         """*headers* with the cookies that a jar holds for *target*, by the jar's own rules (RFC 6265)."""
         jar = options.cookies
         if jar is None or isinstance(jar, Mapping):

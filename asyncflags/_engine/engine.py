@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING
 from asyncflags._engine.batches import Blocks
 from asyncflags._engine.hosts import Hosts
 from asyncflags._engine.job import Job, Skipped
+from asyncflags._engine.leftovers import Leftovers
 from asyncflags._engine.planning import Names
 from asyncflags._engine.postprocess import Afterwards, processed
 from asyncflags._models import Result
 from asyncflags._policies.backoff import Backoff
+from asyncflags._policies.segments import SegmentRules
 from asyncflags._storage.sinks import MemorySink
 from asyncflags.bridges.grouped import GroupedCalls
 from asyncflags.errors import DownloadError, redact_url
 
 if TYPE_CHECKING:
+    from asyncflags._engine.answers import Body
     from asyncflags._engine.credentials import Credentials
     from asyncflags._engine.options import Options
     from asyncflags._engine.planning import Destination
     from asyncflags._engine.progress import Tally
     from asyncflags._engine.scheduler import Outcomes
-    from asyncflags._engine.transfer import Body
     from asyncflags._models import Request
     from asyncflags._policies.limits import Limits
     from asyncflags._storage.claims import NameClaims
@@ -64,8 +66,10 @@ class Engine:
         self.slots = asyncio.Semaphore(limits.max_downloads)
         self.blocks = Blocks()
         self.names = Names()
+        self.leftovers = Leftovers(disk, self.writes)
         self.runs: set[Outcomes] = set()
         self.backoff = Backoff()
+        self.segment_rules = SegmentRules()
         self.time = asyncio.get_running_loop().time
         self.jitter = random.random
 
@@ -134,7 +138,7 @@ def skipped_result(job: Job, skipped: Skipped) -> Result:
         final_url=url,
         path=Path(skipped.path),
         size=skipped.size,
-        status=0,
+        status=skipped.status,
         elapsed=time.monotonic() - job.started,
         attempts=job.attempts,
         checksum=str(job.checksum) if job.checksum is not None else None,

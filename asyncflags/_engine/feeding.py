@@ -6,31 +6,61 @@ import asyncio
 import collections
 import contextlib
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, cast
 
 from asyncflags._models import Request
 
 if TYPE_CHECKING:
+    from asyncflags._engine.known import KnownFile
     from asyncflags._types import Urls
 
-__all__ = ["Feed", "FromThread", "as_request", "refuse_single"]
+__all__ = ["Entry", "Feed", "FromThread", "as_request", "fed", "refuse_single"]
 
 
-def as_request(url: str | Request, *, checksum: str | None = None, size: int | None = None) -> Request:
-    """*url* as a request, with *checksum* and *size* in place of its own where they are given.
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One download of a list, on its way to a worker.
+
+    Attributes:
+        given: As the list has it; what its outcome is reported for.
+        asked: As it is downloaded.
+        row: Id of its row in the journal; 0: it has none.
+        is_named: Whether ``asked.path`` is the journal's and nobody else's in this run.
+        known: What an earlier run recorded of the file, or ``None``.
+    """
+
+    given: Request
+    asked: Request
+    row: int = 0
+    is_named: bool = False
+    known: KnownFile | None = None
+
+
+def as_request(
+    url: str | Request,
+    *,
+    checksum: str | None = None,
+    size: int | None = None,
+    mirrors: Sequence[str] = (),
+) -> Request:
+    """*url* as a request, with *checksum*, *size* and *mirrors* in place of its own where they are given.
 
     Raises:
-        TypeError: It is neither text nor a request.
+        TypeError: It is neither text nor a request, or *mirrors* is one text.
     """
+    if isinstance(mirrors, str):
+        raise TypeError("mirrors is a list of URLs, not a single one: write mirrors=[url]")
     if isinstance(url, str):
-        return Request(url, checksum=checksum, size=size)
+        return Request(url, checksum=checksum, size=size, mirrors=tuple(mirrors))
     if not isinstance(url, Request):
         raise TypeError(f"a URL is a str or a Request, not {type(url).__name__}: {url!r:.100}")
     if checksum is not None:
         url = replace(url, checksum=checksum)
+    if mirrors:
+        url = replace(url, mirrors=tuple(mirrors))
     return url if size is None else replace(url, size=size)
 
 
@@ -70,7 +100,7 @@ class Feed:
         else:
             self._items = iter(urls)
 
-    async def next(self) -> Request | None:
+    async def next(self) -> Entry | None:
         """The next request; ``None`` at the end.
 
         Raises:
@@ -81,27 +111,29 @@ class Feed:
         if self.ended:
             return None
         try:
-            return as_request(next(self._items))
+            request = as_request(next(self._items))
         except StopIteration:
             self.ended = True
             return None
         except BaseException:
             self.ended = True
             raise
+        return Entry(request, request)
 
-    async def _next_async(self) -> Request | None:
+    async def _next_async(self) -> Entry | None:
         assert self._async_items is not None
         async with self._turn:
             if self.ended:
                 return None
             try:
-                return as_request(await anext(self._async_items))
+                request = as_request(await anext(self._async_items))
             except StopAsyncIteration:
                 self.ended = True
                 return None
             except BaseException:
                 self.ended = True
                 raise
+        return Entry(request, request)
 
     def end(self) -> None:
         """Take nothing more."""
@@ -192,3 +224,13 @@ _END = object()
 def _arrive(arrival: asyncio.Future[None]) -> None:
     if not arrival.done():
         arrival.set_result(None)
+
+
+def fed(urls: Urls) -> Urls:
+    """*urls*, advanced in a thread where it may block.
+
+    Raises:
+        TypeError: It is no iterable, or a single URL.
+    """
+    refuse_single(urls)
+    return FromThread(urls) if isinstance(urls, Iterable) and not isinstance(urls, list | tuple) else urls

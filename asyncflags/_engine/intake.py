@@ -7,13 +7,16 @@ what must be true of the whole body and refuses to complete one of which it is n
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from asyncflags.errors import BodyTooLarge, ChecksumMismatch, ProtocolError, TruncatedBody
+from asyncflags._engine.hashing import Hashing
+from asyncflags.errors import BodyTooLarge, ChecksumMismatch, ProtocolError, RangeError, TruncatedBody
 
 if TYPE_CHECKING:
     from asyncflags._policies.checksums import Checksum
+    from asyncflags._policies.digests import AnswerDigests, Digest
+    from asyncflags._policies.ranges import Ranges
     from asyncflags._storage.sinks import Sink
     from asyncflags._types import Buffer
 
@@ -90,36 +93,118 @@ def _has_zlib_header(head: bytes) -> bool:
 
 
 class Intake:
-    """Takes one body into one sink.
+    """Takes one body into one sink, in one answer or in several that continue each other.
+
+    Each answer is announced by `begin` or `go_on`, on the loop; what they ask for is done with the first
+    bytes that come.
 
     Args:
         sink: Where it goes.
         checksum: What the bytes as written must hash to, or ``None``.
         size: How many bytes as written there must be, or ``None``.
         max_size: How many there may be at most, or ``None``.
-        length_proven: Whether the framing proves that the body is whole.
-        coding: Content coding to undo, or ``None``: the bytes are kept as they are.
     """
 
     def __init__(
-        self,
-        sink: Sink,
-        *,
-        checksum: Checksum | None,
-        size: int | None,
-        max_size: int | None,
-        length_proven: bool,
-        coding: str | None,
+        self, sink: Sink, *, checksum: Checksum | None, size: int | None, max_size: int | None
     ) -> None:
         self.sink = sink
         self.written = 0
         self._received = 0
-        self._checksum = checksum
-        self._hash = checksum.new_hash() if checksum is not None else None
+        # Which bytes are there, where they are not one run from the first byte on.
+        self.ranges: Ranges | None = None
         self._size = size
         self._max_size = max_size
+        self._length_proven = True
+        self._decoder: Decoder | None = None
+        self._restarting = self._disowning = False
+        self._overlap: bytes | memoryview = b""
+        # Of the bytes as written; of those of the representation, when they are others because they come
+        # in a content coding; and of those of this answer, when it is not the only one.
+        self._hashing = Hashing()
+        self._coded = self._content = self._hashing
+        if checksum is not None:
+            self._hashing.expect(checksum)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the whole will be compared with a checksum or a digest."""
+        return self._hashing.expects
+
+    def begin(self, *, length_proven: bool, coding: str | None, digests: AnswerDigests) -> None:
+        """An answer from the first byte on; what was taken before is dropped.
+
+        Args:
+            length_proven: Whether the framing proves that the body is whole.
+            coding: Content coding to undo, or ``None``: the bytes are kept as they are.
+            digests: What the server says that the body hashes to.
+        """
         self._length_proven = length_proven
         self._decoder = Decoder(coding) if coding is not None else None
+        self._overlap = b""
+        self._restarting = self._restarting or bool(self.written)
+        self.ranges = None
+        self.written = self._received = 0
+        self._hashing.restart()
+        self._coded = self._content = self._hashing if coding is None else Hashing()
+        self._coded.expect_digests("Repr-Digest", digests.representation)
+        self._content.expect_digests("Content-Digest", digests.content)
+
+    def go_on(self, tail: bytes, digests: AnswerDigests, *, is_proven: bool = True) -> None:
+        """An answer that continues what was taken.
+
+        Args:
+            tail: The last bytes taken, with which the answer begins.
+            digests: What the server says of this answer, and of the whole.
+            is_proven: Whether a validator tells that it is of the same version.
+        """
+        self._disowning = self._disowning or not is_proven
+        self._overlap = tail
+        self._content = Hashing()
+        if self._hashing.expects or self.sink.can_be_read_back:
+            self._hashing.expect_digests("Repr-Digest", digests.representation)
+        self._content.expect_digests("Content-Digest", digests.content)
+
+    def take_up(self, size: int) -> None:
+        """Go on with *size* bytes that the sink holds already; they are read for the hashes' sake.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        self.ranges = None
+        self.written = self._received = size
+        # What an answer before was to hash to is nothing that this one could fulfil.
+        self._content = self._coded
+        self._overlap = b""
+        self._hashing.take_up(size, self.sink.read_back())
+
+    def take_up_ranges(self, ranges: Ranges) -> None:
+        """Know of bytes that the sink holds already, with gaps between them; `take_up` has to follow."""
+        self.ranges = ranges or None
+        self.written = self._received = ranges.size
+
+    def expect(self, digests: Sequence[Digest]) -> None:
+        """Expect what a server says of the whole."""
+        self._hashing.expect_digests("Repr-Digest", digests)
+
+    def contradicts(self, digests: Sequence[Digest]) -> bool:
+        """Whether the whole cannot be what is expected of it and have *digests* too."""
+        return self._hashing.contradicts(digests)
+
+    def make_ready(self) -> None:
+        """Drop what the answer announced last does not continue.
+
+        Raises:
+            StorageError: The sink refuses.
+        """
+        if self._restarting:
+            # Until that has worked, nothing may follow the bytes that stand there.
+            self.sink.reset()
+            self._restarting = False
+        if self._disowning:
+            # Gone before the first byte comes that it would not be true of.
+            self.sink.disown()
+            self._disowning = False
 
     def take(self, chunks: Iterable[Buffer]) -> None:
         """Take the next chunks.
@@ -127,15 +212,43 @@ class Intake:
         Raises:
             BodyTooLarge: There are more bytes than allowed.
             ProtocolError: The content coding is broken.
+            RangeError: The answer does not continue what was taken.
             StorageError: The sink refuses.
         """
+        self.make_ready()
         for chunk in chunks:
-            self._received += len(chunk)
+            if self._content is not self._coded:
+                self._content.update(chunk)
+            rest = self._without_overlap(chunk) if self._overlap else chunk
+            self._received += len(rest)
             if self._decoder is None:
-                self._keep(chunk)
-            else:
-                for piece in self._decoder.decode(chunk):
-                    self._keep(piece)
+                self._keep(rest)
+                continue
+            self._coded.update(rest)
+            for piece in self._decoder.decode(rest):
+                self._keep(piece)
+
+    def take_batch(self, chunks: Iterable[Buffer]) -> None:
+        """`take`, of a body of which more is to come."""
+        self.take(chunks)
+        self.sink.note()
+
+    def end_part(self, chunks: Iterable[Buffer], beyond: bytes = b"") -> None:
+        """Take the last chunks of an answer that another one continues, and check that answer.
+
+        Args:
+            chunks: They are taken.
+            beyond: What the answer holds behind them and is not taken.
+
+        Raises:
+            ChecksumMismatch: The answer's body is not what the server says.
+            DownloadError: As for `take`.
+        """
+        self.take(chunks)
+        self._check_overlap()
+        if beyond:
+            self._content.update(beyond)
+        self._content.check()
 
     def complete(self, chunks: Iterable[Buffer]) -> None:
         """Take the last chunks and check the whole.
@@ -144,41 +257,65 @@ class Intake:
             BodyTooLarge: There are more bytes than allowed.
             ChecksumMismatch: The whole body is not the expected one.
             ProtocolError: The content coding is broken.
+            RangeError: The answer does not continue what was taken.
             StorageError: The sink refuses.
             TruncatedBody: The body is not whole.
         """
         self.take(chunks)
+        self._check_overlap()
         if self._decoder is not None and self._received:
             for piece in self._decoder.finish():
                 self._keep(piece)
         self._check_size()
-        self._check_hash()
+        if self._hashing.behind:
+            self._hashing.read_again(self.sink.read_back())
+        for hashing in {self._content, self._coded, self._hashing}:
+            hashing.check()
 
     def complete_and_publish(self, chunks: Iterable[Buffer], modified_at: float | None) -> None:
         """`complete`, then publish, in one call."""
         self.complete(chunks)
         self.sink.publish(modified_at=modified_at)
 
+    def leave(self) -> None:
+        """Let go, and leave in the sink what can be taken up later."""
+        if self._restarting:
+            # What stands there is another version than the one that is known by now.
+            self.sink.discard()
+        else:
+            self.sink.leave()
+
     def discard(self) -> None:
         """Leave no trace in the sink."""
+        self.ranges = None
+        self.written = self._received = 0
         self.sink.discard()
 
+    def _without_overlap(self, chunk: Buffer) -> memoryview:
+        """What *chunk* holds beyond bytes that were taken before, which must be the same."""
+        view = memoryview(chunk)
+        size = min(len(view), len(self._overlap))
+        if view[:size] != self._overlap[:size]:
+            raise RangeError("the bytes that the server repeats are not those that it sent before")
+        self._overlap = self._overlap[size:]
+        return view[size:]
+
+    def _check_overlap(self) -> None:
+        if self._overlap:
+            raise TruncatedBody("the answer ended before it reached what was still missing")
+
     def _keep(self, data: Buffer) -> None:
-        self.written += len(data)
-        if self._max_size is not None and self.written > self._max_size:
+        after = self.written + len(data)
+        if self._max_size is not None and after > self._max_size:
             raise BodyTooLarge(f"the body is larger than the allowed {self._max_size} bytes (max_size)")
-        if (
-            self._decoder is not None
-            and self.written > _BOMB_SIZE
-            and self.written > self._received * _BOMB_RATIO
-        ):
+        if self._decoder is not None and after > _BOMB_SIZE and after > self._received * _BOMB_RATIO:
             raise BodyTooLarge(
                 f"the body decodes to more than {_BOMB_RATIO} times its size, as decompression bombs do; "
                 "download the bytes as stored instead (compressed=False, without --compressed)"
             )
         self.sink.write(data)
-        if self._hash is not None:
-            self._hash.update(data)
+        self.written = after
+        self._hashing.update(data)
 
     def _check_size(self) -> None:
         if self._size is None or self.written == self._size:
@@ -190,19 +327,6 @@ class Intake:
                 received=self.written,
             )
         raise size_mismatch(self._size, self.written)
-
-    def _check_hash(self) -> None:
-        if self._checksum is None or self._hash is None:
-            return
-        actual = self._hash.hexdigest()
-        if actual != self._checksum.hexdigest:
-            raise ChecksumMismatch(
-                f"the {self._checksum.algorithm} of the {self.written} bytes is {actual}, "
-                f"expected {self._checksum.hexdigest}; the file was not kept",
-                algorithm=self._checksum.algorithm,
-                expected=self._checksum.hexdigest,
-                actual=actual,
-            )
 
 
 def size_mismatch(expected: int, actual: int) -> ChecksumMismatch:

@@ -1,4 +1,4 @@
-"""One download: its attempts, the pauses between them, and the name it gets."""
+"""One download: its attempts, its sources, and the pauses in between."""
 
 from __future__ import annotations
 
@@ -7,36 +7,30 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from asyncflags._engine.planning import Place, existing_size, wanted_path
-from asyncflags._engine.transfer import Attempt, Body
+from asyncflags._engine.answers import record_of
+from asyncflags._engine.held import Held
+from asyncflags._engine.intake import Intake
+from asyncflags._engine.settling import Skipped, settle
+from asyncflags._engine.sources import Sources
+from asyncflags._engine.transfer import Attempt
 from asyncflags._policies.checksums import Checksum
 from asyncflags._policies.retry import RETRY_AFTER_CAP, is_retryable
 from asyncflags._policies.urls import parse_url
-from asyncflags.errors import (
-    DownloadError,
-    StatusError,
-    StorageError,
-    TotalTimeout,
-    redact_url,
-)
+from asyncflags._storage.records import identity_of
+from asyncflags.errors import ChecksumMismatch, DownloadError, StatusError, TotalTimeout, redact_url
 
 if TYPE_CHECKING:
+    from asyncflags._engine.answers import Body
     from asyncflags._engine.engine import Engine
+    from asyncflags._engine.known import KnownFile
     from asyncflags._engine.options import Options
-    from asyncflags._engine.planning import Destination
+    from asyncflags._engine.planning import Destination, Place
+    from asyncflags._engine.sources import Source
     from asyncflags._models import Request
     from asyncflags._storage.claims import NameClaims
+    from asyncflags._storage.records import PartRecord
 
 __all__ = ["Job", "Skipped"]
-
-
-class Skipped(Exception):
-    """The file is there already and is kept; holds its size in bytes."""
-
-    def __init__(self, path: str, size: int) -> None:
-        super().__init__(path)
-        self.path = path
-        self.size = size
 
 
 class Job:
@@ -49,9 +43,10 @@ class Job:
         options: How.
         run: The names that its run has given away; ``None``: it is no part of a list.
         publish_at_once: Whether the attempt that completes the body publishes it too.
+        known: What an earlier run recorded of the file, or ``None``.
 
     Raises:
-        InvalidUrl: The URL cannot be downloaded.
+        InvalidUrl: The URL, or a mirror's, cannot be downloaded.
         ValueError: The checksum or size of the request is malformed.
     """
 
@@ -64,26 +59,43 @@ class Job:
         *,
         run: NameClaims | None = None,
         publish_at_once: bool = True,
+        known: KnownFile | None = None,
     ) -> None:
         self.engine = engine
         self.request = request
         self.destination = destination
         self.options = options
         self.publish_at_once = publish_at_once
+        self.known = known
+        self.run_names = run
         self.target = parse_url(request.url)
-        self.headers = engine.credentials.headers(self.target, request, options)
+        headers = engine.credentials.headers(self.target, request, options)
+        self.sources = Sources(self.target, headers, request.mirrors)
         self.checksum = Checksum.parse(request.checksum) if request.checksum is not None else None
         self.size = request.size
         self.place: Place | None = None
         self.name = redact_url(self.target.url)
+        self.fields: dict[str, str] = {"Want-Repr-Digest": _WANTED} if options.require_digest else {}
+        self.kept: Skipped | None = None
+        self.held: Held | None = None
+        self.may_continue = options.resume and not options.compressed
+        self.may_mix = True
+        self.was_mixed = False
+        # Bytes went where they cannot be taken back, and what should follow them is not known any more.
+        self.is_spoiled = False
         self.started = time.monotonic()
         self.attempts = 0
         self.retries_left = options.retries or 0
         self.received = 0
         self.expected: int | None = None
-        self._run = run
+        self._fruitless = 0
+        self._most = 0
         if self.size is not None and self.size < 0:
             raise ValueError(f"size must be 0 or more bytes, not {self.size}")
+
+    def identify(self) -> str:
+        """What tells the URL from others, beside a part file."""
+        return identity_of(self.target.url)
 
     async def run(self) -> Body:
         """Download until the body is whole and verified.
@@ -102,7 +114,7 @@ class Job:
             if isinstance(error, DownloadError) or not limit.expired():
                 raise
             raise self.labelled(
-                TotalTimeout(f"not finished within {total:g} s, after {self.received} bytes of this attempt")
+                TotalTimeout(f"not finished within {total:g} s, after {self.received} bytes")
             ) from error
 
     async def _run_attempts(self) -> Body:
@@ -116,39 +128,75 @@ class Job:
                 while True:
                     self.attempts += 1
                     engine.tally.attempts += 1
-                    self.received, self.expected = 0, None
-                    attempt = Attempt(engine, self)
+                    attempt = Attempt(engine, self, self.sources.current)
                     try:
                         return await attempt.run()
                     except DownloadError as error:
                         delay = self._delay_after(error, attempt)
                     engine.tally.retries += 1
-                    await asyncio.sleep(delay)
-            except DownloadError as error:
-                self.labelled(error)
+                    if delay:
+                        await asyncio.sleep(delay)
+            except BaseException as error:
+                if isinstance(error, DownloadError):
+                    self.labelled(error)
+                await self._put_away()
                 raise
             finally:
                 engine.tally.end(self)
 
     def _delay_after(self, error: DownloadError, attempt: Attempt) -> float:
         """Seconds until the next attempt; raises *error* if there is none."""
-        if self.retries_left < 1 or not is_retryable(error):
+        if self.is_spoiled:
             raise error
-        engine, url = self.engine, self.request.url
-        if isinstance(error, StatusError) and error.retry_after is not None:
-            pause = error.retry_after
-            if pause > RETRY_AFTER_CAP:
-                raise error
-            if pause > 0:
-                # The whole host waits, and waits once, however many of its downloads were told so.
-                engine.hosts.pause(attempt.origin, pause)
-                engine.tally.tell(
-                    "backing_off", url, f"the host asks for a pause of {pause:g} s", seconds=pause
-                )
+        self._count_progress()
+        retries = is_retryable(error)
+        if retries and isinstance(error, StatusError):
+            self._respect_pause(error, attempt)
+        if self._changes_source(error, retries):
+            return 0.0
+        if self.retries_left < 1 or not retries:
+            raise error
         self.retries_left -= 1
-        delay = engine.backoff.delay(self.attempts, jitter=engine.jitter())
-        engine.tally.tell("retrying", url, error.message, seconds=delay, attempt=self.attempts)
+        self._fruitless += 1
+        engine = self.engine
+        delay = engine.backoff.delay(self._fruitless, jitter=engine.jitter())
+        engine.tally.tell("retrying", self.request.url, error.message, seconds=delay, attempt=self.attempts)
         return delay
+
+    def _count_progress(self) -> None:
+        """Bytes that came and stay give the budget of retries back, once each."""
+        if self.held is not None and self.held.intake.written > self._most:
+            self._most = self.held.intake.written
+            self._fruitless = 0
+            self.retries_left = self.options.retries or 0
+
+    def _respect_pause(self, error: StatusError, attempt: Attempt) -> None:
+        pause = error.retry_after
+        if pause is None:
+            return
+        if pause > RETRY_AFTER_CAP and self.sources.is_last:
+            raise error
+        if 0 < pause <= RETRY_AFTER_CAP:
+            # The whole host waits, and waits once, however many of its downloads were told so.
+            self.engine.hosts.pause(attempt.origin, pause)
+            self.engine.tally.tell(
+                "backing_off", self.request.url, f"the host asks for a pause of {pause:g} s", seconds=pause
+            )
+
+    def _changes_source(self, error: DownloadError, retries: bool) -> bool:
+        """Whether another source is to be asked at once."""
+        sources = self.sources
+        if isinstance(error, ChecksumMismatch) and self.was_mixed:
+            # Nobody knows whose bytes were the wrong ones, so from now on each source is judged alone.
+            self.may_mix = self.was_mixed = False
+            return True
+        if sources.is_last or not sources.is_at_fault(error):
+            return False
+        if retries:
+            return sources.rotate()
+        self.tell("mirror_dropped", f"{sources.current.name} is given up: {error.message}")
+        sources.drop()
+        return True
 
     def labelled(self, error: DownloadError) -> DownloadError:
         """*error* with what this job knows about it."""
@@ -157,59 +205,64 @@ class Job:
         error.request = self.request
         return error
 
-    async def settle(self, disposition: str | None, url: str) -> Place:
+    def tell(self, kind: str, detail: str) -> None:
+        """An event of this job."""
+        self.engine.tally.tell(kind, self.request.url, detail, attempt=self.attempts)
+
+    async def settle(self, disposition: str | None, url: str) -> None:
         """Settle where the file goes; the first answer that tells the name decides for all attempts.
 
         Raises:
-            StorageError: The name is taken and that is an error.
-            UnsafePath: The request's own path leaves the destination.
-            Skipped: A file of that name is there and is kept.
+            DownloadError, Skipped: As `settling.settle`.
         """
-        if self.place is not None:
-            return self.place
-        destination, options = self.destination, self.options
-        if destination.folder is None and destination.file is None:
-            self.place = Place(None, destination, options)
-            return self.place
-        path, exact = wanted_path(self.request, destination, options, self.target.url, disposition)
-        path = await self._claim(path, exact)
-        nested = self.request.path is not None or options.layout == "url"
-        self.place = Place(path, destination, options, make_folders=nested)
-        self.name = path.rpartition("/")[2]
-        return self.place
+        place = await settle(self, disposition, url)
+        self.place = place
+        if place.path is not None:
+            self.name = place.path.rpartition("/")[2]
 
-    async def _claim(self, path: str, exact: bool) -> str:
-        names = self.engine.names
-        renames = self.options.if_exists == "rename"
-        wanted, number = path, 1
-        if exact and not renames:
-            names.take_exactly(path, run=self._run)
+    def expect_listed(self, path: str) -> None:
+        """Expect the checksum that is listed for *path*, if there is a list."""
+        listed = self.options.checksums
+        if listed is None:
+            return
+        name = os.path.relpath(path, self.destination.folder) if self.destination.folder else path
+        known = listed.get(name.replace(os.sep, "/")) or listed.get(os.path.basename(path))
+        if known is None:
+            self.tell("checksum_unlisted", f"no checksum is listed for {os.path.basename(path)}")
         else:
-            path, number = names.take(wanted, run=self._run)
-        try:
-            while renames and await self._exists(path):
-                names.release(path)
-                path, number = names.take(wanted, run=self._run, first=number + 1)
-            await self._respect_existing(path)
-        except BaseException:
-            names.release(path)
-            raise
-        return path
+            self.checksum = Checksum.parse(known)
 
-    async def _respect_existing(self, path: str) -> None:
-        match self.options.if_exists:
-            case "skip":
-                size = await self.engine.disk.run(existing_size, path, self.checksum, self.size)
-                if size is not None:
-                    raise Skipped(path, size)
-            case "error" if await self._exists(path):
-                raise StorageError(
-                    f"{path} exists already; choose another name, or another if_exists (--if-exists)",
-                    path=path,
-                )
+    def hold(self, source: Source) -> Held:
+        """What is held of the body, from now on of *source*; begun if there is nothing yet."""
+        if self.held is None:
+            assert self.place is not None
+            intake = Intake(
+                self.place.new_sink(),
+                checksum=self.checksum,
+                size=self.size,
+                max_size=self.options.max_size,
+            )
+            self.held = Held(intake, source)
+        self.held.source = source
+        return self.held
 
-    async def _exists(self, path: str) -> bool:
-        return await self.engine.disk.run(_lexists, path)
+    def record(self, held: Held) -> PartRecord | None:
+        """What another process has to know to go on with *held*; ``None``: it could not."""
+        return record_of(self, held) if self.may_continue and held.can_be_left else None
+
+    async def drop(self) -> None:
+        """Leave no trace of what is held."""
+        held, self.held = self.held, None
+        if held is not None:
+            await self.engine.writes.submit(held.intake.discard, key=held.intake).settled()
+
+    async def _put_away(self) -> None:
+        """Let go of what is held, so that another process can go on with it, if anybody can."""
+        held, self.held = self.held, None
+        if held is not None:
+            if self.place is not None and self.place.path is not None and held.can_be_left:
+                self.engine.leftovers.note(self.place.path)
+            await self.engine.writes.submit(held.intake.leave, key=held.intake).settled()
 
     def release(self) -> None:
         """Give the name back; the job has ended."""
@@ -217,5 +270,4 @@ class Job:
             self.engine.names.release(self.place.path)
 
 
-def _lexists(path: str) -> bool:
-    return os.path.lexists(path)
+_WANTED = "sha-512=9, sha-256=10"

@@ -31,7 +31,7 @@ __all__ = [
     "Options",
 ]
 
-IfExists = Literal["overwrite", "skip", "rename", "error"]
+IfExists = Literal["overwrite", "skip", "rename", "error", "update"]
 Durability = Literal["fsync", "rename"]
 NameFrom = Literal["url", "server"]
 Modified = Literal["now", "server"]
@@ -63,9 +63,16 @@ class DownloadOptions(TypedDict, total=False):
         compressed: Ask for gzip or deflate and undo it. Off, the bytes are kept as the server sends them.
         require_length: Refuse a body whose end cannot be proven because it is delimited by the closing
             of the connection.
+        require_digest: Refuse an answer without a ``Repr-Digest``, ``Content-Digest`` (RFC 9530) or
+            ``Digest`` (RFC 3230) of sha-256 or sha-512. One that is there is always checked.
+        checksums: Name of a file, relative to the destination folder, to its ``"algorithm:hex"``, for
+            downloads that have no checksum of their own; ``None``: no list.
+        resume: Go on where an earlier attempt or run stopped, if the server proves that the file is still the
+            same version. Off, every attempt begins anew and nothing is left to go on with.
         if_exists: What to do when the destination is a file: ``"overwrite"`` it, ``"skip"`` the download
             (unless ``checksum`` or ``size`` tell that the file is not the one), ``"rename"`` (take the
-            next free number), or ``"error"``.
+            next free number), ``"update"`` (ask for it only if the server has another one, RFC 9110 section
+            13.1, and give it the server's time), or ``"error"``.
         durability: ``"fsync"`` waits until file and name are on the disk and so survives a power cut,
             ``"rename"`` survives the death of the process.
         name_from: ``"url"`` names the file after the URL asked for; ``"server"`` prefers the name in the
@@ -88,6 +95,9 @@ class DownloadOptions(TypedDict, total=False):
     allow_downgrade: bool
     compressed: bool
     require_length: bool
+    require_digest: bool
+    checksums: Mapping[str, str] | None
+    resume: bool
     if_exists: IfExists
     durability: Durability
     name_from: NameFrom
@@ -129,6 +139,9 @@ class Options:
     allow_downgrade: bool = False
     compressed: bool = False
     require_length: bool = False
+    require_digest: bool = False
+    checksums: Mapping[str, str] | None = None
+    resume: bool = True
     if_exists: IfExists = "overwrite"
     durability: Durability = "fsync"
     name_from: NameFrom = "url"

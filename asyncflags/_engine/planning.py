@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from asyncflags._policies.naming import choose_name, folded, numbered, path_in_layout_url, relative_parts
 from asyncflags._storage.claims import NameClaims
-from asyncflags._storage.files import PART_SUFFIX, FileSink
+from asyncflags._storage.files import FileSink
+from asyncflags._storage.part_files import PART_SUFFIX
+from asyncflags._storage.records import RECORD_SUFFIX
 from asyncflags._storage.sinks import MemorySink, Sink, StreamSink
 from asyncflags._storage.trouble import storage_error, unusable_name
 from asyncflags.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncflags._engine.options import Options
     from asyncflags._models import Request
     from asyncflags._policies.checksums import Checksum
@@ -139,6 +143,8 @@ class Names:
 
     def __init__(self) -> None:
         self._active: set[str] = set()
+        # Those that were given to the letter, which note what stands beside them as well.
+        self._exact: set[str] = set()
         # Names of part files are only taken by callers who choose their paths to the letter.
         self._parts_taken = False
 
@@ -173,15 +179,16 @@ class Names:
             StorageError: Another download has it.
         """
         key = folded(path)
-        part = folded(path + PART_SUFFIX)
+        beside = _beside(path)
         # Names that are not given to the letter do not note their part files, so these are looked for here.
-        is_part = key.endswith(PART_SUFFIX) and key.removesuffix(PART_SUFFIX) in self._active
-        if is_part or not self._is_free(key, run) or not self._is_free(part, run):
+        is_beside = any(key.endswith(end) and key.removesuffix(end) in self._active for end in _ENDINGS)
+        if is_beside or not all(self._is_free(name, run) for name in (key, *beside)):
             raise StorageError(
                 f"two downloads of this run have the same path {path}; give each its own", path=path
             )
-        self._parts_taken = self._parts_taken or key.endswith(PART_SUFFIX)
-        for name in (key, part):
+        self._parts_taken = self._parts_taken or key.endswith(_ENDINGS)
+        self._exact.add(path)
+        for name in (key, *beside):
             self._active.add(name)
             if run is not None:
                 run.add(name)
@@ -189,7 +196,9 @@ class Names:
     def release(self, path: str) -> None:
         """The download of *path* has ended; only its run remembers it."""
         self._active.discard(folded(path))
-        self._active.discard(folded(path + PART_SUFFIX))
+        if path in self._exact:
+            self._exact.remove(path)
+            self._active.difference_update(_beside(path))
 
     def _is_free(self, key: str, run: NameClaims | None) -> bool:
         return key not in self._active and (run is None or key not in run)
@@ -200,7 +209,7 @@ class Names:
         def free(number: int) -> bool:
             name = _numbered_path(path, number)
             return self._is_free(folded(name), run) and (
-                not self._parts_taken or self._is_free(folded(name + PART_SUFFIX), run)
+                not self._parts_taken or all(self._is_free(each, run) for each in _beside(name))
             )
 
         if free(first):
@@ -218,6 +227,14 @@ class Names:
         return high
 
 
+_ENDINGS = (PART_SUFFIX, RECORD_SUFFIX)
+
+
+def _beside(path: str) -> tuple[str, ...]:
+    """What stands beside *path* while it is downloaded."""
+    return tuple(folded(path + ending) for ending in _ENDINGS)
+
+
 def _numbered_path(path: str, number: int) -> str:
     if number == 1:
         return path
@@ -232,14 +249,16 @@ class Place:
     path: str | None
     destination: Destination
     options: Options
+    identity: Callable[[], str] = str
     make_folders: bool = False
 
     def new_sink(self) -> Sink:
-        """A sink for one attempt."""
+        """A sink for the body."""
         if self.path is not None:
             return FileSink(
                 self.path,
-                if_taken="replace" if self.options.if_exists in ("overwrite", "skip") else "refuse",
+                identity=self.identity if self.options.resume else None,
+                if_taken="refuse" if self.options.if_exists in ("rename", "error") else "replace",
                 durable=self.options.durability == "fsync",
                 make_folders=self.make_folders,
             )

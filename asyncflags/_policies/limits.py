@@ -18,17 +18,21 @@ class Limits:
     ``Limits()``                            64 downloads, 8 connections to each host
     ``Limits(max_downloads=1)``             one after another
     ``Limits(max_connections_per_host=2)``  many hosts at once, gently to each
+    ``Limits(max_segments=4)``              a large file over up to 4 connections
     ======================================  =======================================================
 
     Attributes:
         max_downloads: Downloads under way at once.
         max_connections_per_host: Requests in flight to one origin (scheme, host, port).
+        max_segments: Connections for one large file, if its server takes ranges and one connection does not fill
+            the line; 1: never more than one. They count among those of their host.
         max_threads: Threads for disk writes and hashing.
         max_processes: Processes for `to_process` and ``postprocess``.
     """
 
     max_downloads: int = 64
     max_connections_per_host: int = 8
+    max_segments: int = 1
     max_threads: int = 4
     max_processes: int = os.cpu_count() or 1
 

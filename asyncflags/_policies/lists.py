@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from asyncflags._policies.urls import parse_url
 from asyncflags.errors import InvalidUrl
 
-__all__ = ["ListLine", "parse_list_line"]
+__all__ = ["ListLine", "decoded_line", "parse_list_line"]
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -26,6 +26,26 @@ class ListLine:
     url: str
 
 
+def decoded_line(raw: bytes, number: int) -> str:
+    """The text of one line of a list.
+
+    Args:
+        raw: The line.
+        number: Of the line, from 1; a byte order mark before the first one is left out.
+
+    Raises:
+        ValueError: It is not UTF-8. The message names the line.
+    """
+    if number == 1:
+        raw = raw.removeprefix(_UTF8_MARK)
+        if raw.startswith(_UTF16_MARKS):
+            raise ValueError("line 1: the list is UTF-16: save it as UTF-8")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"line {number} is not UTF-8: save the list as UTF-8") from None
+
+
 def parse_list_line(raw: bytes, number: int) -> ListLine | None:
     """Read one line of a list.
 
@@ -39,14 +59,7 @@ def parse_list_line(raw: bytes, number: int) -> ListLine | None:
     Raises:
         ValueError: The line is not UTF-8 or not an http or https URL. The message names the line.
     """
-    if number == 1:
-        raw = raw.removeprefix(_UTF8_MARK)
-        if raw.startswith(_UTF16_MARKS):
-            raise ValueError("line 1: the list is UTF-16: save it as UTF-8")
-    try:
-        text = raw.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise ValueError(f"line {number} is not UTF-8: save the list as UTF-8") from None
+    text = decoded_line(raw, number).strip()
     if not text or text.startswith("#"):
         return None
     try:

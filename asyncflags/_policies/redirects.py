@@ -13,7 +13,20 @@ __all__ = ["REDIRECT_STATUSES", "headers_for_hop", "next_hop"]
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses whose Location is followed."""
 
-_HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent", "range", "if-range"})
+_HARMLESS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "range",
+        "user-agent",
+        "want-repr-digest",
+    }
+)
 
 
 def next_hop(
@@ -94,7 +107,7 @@ def headers_for_hop(headers: Mapping[str, str], *, same_origin: bool) -> dict[st
 
     Returns:
         All of them within one origin; else only Accept, Accept-Encoding, Accept-Language, User-Agent,
-        Range and If-Range, which hold no credentials.
+        Range, the conditions of RFC 9110 section 13 and Want-Repr-Digest, which hold no credentials.
     """
     if same_origin:
         return dict(headers)

@@ -10,6 +10,7 @@ from asyncflags.errors import DownloadError, StatusError, TransportError
 __all__ = [
     "RETRYABLE_STATUSES",
     "RETRY_AFTER_CAP",
+    "http_date",
     "is_retryable",
     "parse_http_date",
     "parse_retry_after",
@@ -25,6 +26,7 @@ RETRY_AFTER_CAP = 300.0
 _LONGEST_DELAY = 2.0**31
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _DATES = tuple(
     re.compile(pattern, re.ASCII | re.IGNORECASE)
@@ -85,6 +87,18 @@ def parse_http_date(value: str, *, now: float) -> float | None:
         if matched is not None:
             return _moment(matched.groupdict(), now)
     return None
+
+
+def http_date(moment: float) -> str:
+    """Write a date in the form that senders must use (RFC 9110 section 5.6.7).
+
+    Args:
+        moment: Seconds since the epoch; fractions are dropped.
+    """
+    at = datetime.fromtimestamp(int(moment), tz=UTC)
+    # The names are HTTP's and not those of the user's language, which strftime would take.
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1].capitalize()
+    return f"{day}, {at.day:02} {month} {at.year:04} {at:%H:%M:%S} GMT"
 
 
 def _moment(fields: dict[str, str], now: float) -> float | None:

@@ -56,10 +56,10 @@ class Checkpoint:
         """Return once the part file of *sink*, of *size* bytes, stands durably under its name.
 
         Raises:
-            StorageError: It does not; the part file is removed.
+            StorageError: It does not; the part file stays if it can be taken up, else it is removed.
 
         Cancellation: A file whose group is under way is published all the same before control returns;
-            any other one is removed.
+            of any other one stays what another run can take up.
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(sink, modified_at, loop.create_future())
@@ -75,7 +75,7 @@ class Checkpoint:
         except asyncio.CancelledError:
             if entry in self._pending:
                 del self._pending[entry]
-                await self._writes.submit(sink.discard, key=sink).settled()
+                await self._writes.submit(sink.leave, key=sink).settled()
             else:
                 await wait_all(self._commits)
             raise
@@ -149,7 +149,7 @@ def _rename_all(entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
     for entry in entries:
         try:
             entry.sink.rename()
-        except OSError as error:
+        except (OSError, StorageError) as error:
             failures[entry.sink] = _given_up(entry.sink, error)
         else:
             by_folder.setdefault(os.path.dirname(entry.sink.path), []).append(entry.sink)
@@ -158,9 +158,11 @@ def _rename_all(entries: Sequence[_Entry]) -> dict[FileSink, StorageError]:
             sync_folder(folder)
         except OSError as error:
             failures.update((sink, storage_error(error, sink.path)) for sink in sinks)
+        for sink in sinks:
+            sink.forget()
     return failures
 
 
 def _given_up(sink: FileSink, error: OSError | StorageError) -> StorageError:
-    sink.discard()
+    sink.leave()
     return error if isinstance(error, StorageError) else storage_error(error, sink.path)

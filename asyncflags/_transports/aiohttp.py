@@ -119,11 +119,15 @@ class _Stream(ResponseStream):
         return self._response.headers.get(name)
 
     async def receive(self, room: Room) -> bytes:
+        content = self._response.content
         try:
-            data = await self._response.content.readany()
+            data = await content.readany()
         except Exception as error:
-            # aiohttp lets errors of others through; none of them may end a whole list.
-            raise self._translated(error) from error
+            # aiohttp raises its error before it hands over what came earlier, which may be worth keeping.
+            data = content._read_nowait(-1) if content._buffer else b""
+            if not data:
+                # aiohttp lets errors of others through; none of them may end a whole list.
+                raise self._translated(error) from error
         self._received += len(data)
         return data
 

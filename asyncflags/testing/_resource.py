@@ -1,4 +1,4 @@
-"""What an origin answers to a request for one resource, decided without I/O (RFC 9110 sections 8, 12 to 15).
+"""What an origin answers to a request for one resource, decided without I/O (RFC 9110 sections 8, 12 to 15; RFC 9530).
 
 The order of the conditions is that of RFC 9110 section 13.2.2. Several ranges at once are answered with the whole,
 as section 14.2 allows. The moment of the decision is an argument.
@@ -6,9 +6,11 @@ as section 14.2 allows. The moment of the decision is an argument.
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -34,6 +36,9 @@ OBSOLETE_DATE = re.compile(
 
 KEPT_WHEN_NOT_MODIFIED = frozenset({"cache-control", "content-location", "expires", "vary"})
 """What a 304, and a 206 to If-Range, repeat of a resource's own headers (sections 15.4.5 and 15.3.7)."""
+
+HASHES = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
+"""The algorithms of RFC 9530 section 5 that are fit for hostile bytes, by their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Representation:
         headers: Further fields of a 200.
         coding: The content coding, or ``None`` for none.
         negotiated: Whether the coding depends on the request.
+        digests: Keys of `HASHES` of the digests that its answers carry; see `digested`.
     """
 
     body: bytes
@@ -72,11 +78,23 @@ class Representation:
     headers: Mapping[str, str]
     coding: str | None = None
     negotiated: bool = False
+    digests: Sequence[str] = ()
 
     def compressed(self) -> Representation:
-        """Make the gzip variant, which has an entity tag of its own (RFC 9110 section 8.8.3.3)."""
+        """Make the gzip variant, which has an entity tag and digests of its own (RFC 9110 section 8.8.3.3)."""
         etag = f'{self.etag[:-1]}-gzip"' if self.etag else None
-        return replace(self, body=gzip.compress(self.body, mtime=0), etag=etag, coding="gzip")
+        variant = replace(self, body=gzip.compress(self.body, mtime=0), etag=etag, coding="gzip")
+        return variant.digested(self.digests)
+
+    def digested(self, algorithms: Sequence[str]) -> Representation:
+        """Add Repr-Digest, which is of the content codings' output (RFC 9530 section 3).
+
+        It is a field of the representation, so a 206 to If-Range does not repeat it (RFC 9110 section 15.3.7).
+        """
+        if not algorithms:
+            return self
+        headers = {**self.headers, "Repr-Digest": digest_field(self.body, algorithms)}
+        return replace(self, headers=headers, digests=tuple(algorithms))
 
     def kept_headers(self) -> dict[str, str]:
         """The fields that every successful answer and a 304 carry."""
@@ -108,6 +126,31 @@ def answer(representation: Representation, method: str, headers: Mapping[str, st
         headers: The request's; looked up by lower-case name.
         now: The origin's clock.
     """
+    decided = _decided(representation, method, headers, now)
+    if not representation.digests or decided.status not in (200, 206):
+        return decided
+    # Content-Digest is of what this very answer carries, which for a HEAD is nothing (RFC 9530 section 2).
+    content = decided.body if method == "GET" else b""
+    return replace(
+        decided,
+        headers={**decided.headers, "Content-Digest": digest_field(content, representation.digests)},
+    )
+
+
+def digest_field(content: bytes, algorithms: Sequence[str]) -> str:
+    """Write a field of RFC 9530: a dictionary of byte sequences (RFC 8941 sections 3.2 and 3.3.5).
+
+    Args:
+        content: What is hashed.
+        algorithms: Keys of `HASHES`.
+    """
+    hashed = ((key, HASHES[key](content).digest()) for key in algorithms)
+    return ", ".join(f"{key}=:{base64.b64encode(digest).decode()}:" for key, digest in hashed)
+
+
+def _decided(
+    representation: Representation, method: str, headers: Mapping[str, str], now: datetime
+) -> Answer:
     if not _precondition_holds(representation, headers):
         return Answer(412)
     if _not_modified(representation, headers):

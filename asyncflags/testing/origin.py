@@ -1,7 +1,8 @@
 """An origin that obeys the RFCs, for tests of what a client does with true answers.
 
 It serves what is put into it: resources with validators, ranges and a gzip variant, redirects, and statuses that
-give way to the resource after some requests. What it answers is decided in `asyncflags.testing._resource`.
+give way to the resource after some requests. Bodies can be made to come slowly, to wait, or to be cut. What it
+answers is decided in `asyncflags.testing._resource`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl as tls
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,7 +19,8 @@ from typing import Self
 from aiohttp import web
 from yarl import URL
 
-from asyncflags.testing._resource import ENTITY_TAG, Answer, Representation, accepts_gzip, answer
+from asyncflags.testing._flow import Cut, Flow, Gate, let_out
+from asyncflags.testing._resource import ENTITY_TAG, HASHES, Answer, Representation, accepts_gzip, answer
 
 __all__ = ["AUTO", "Origin", "RecordedRequest"]
 
@@ -28,6 +30,7 @@ AUTO = "auto"
 SET_BY_THE_ORIGIN = frozenset(
     {"content-length", "content-range", "content-type", "etag", "last-modified", "transfer-encoding"}
 )
+DIGESTS = frozenset({"content-digest", "repr-digest"})
 CLOSING_TIME = 0.05
 """Seconds that an answer under way gets when the origin closes."""
 
@@ -41,12 +44,17 @@ class RecordedRequest:
         target: The request target as sent, query included.
         path: The target's path as sent, without query.
         headers: The fields; names are looked up in any case.
+        status: The status that it is answered with.
+        served: The bytes ``[start, stop)`` of what stands at the path that its answer carries if nothing cuts it;
+            ``None``: the answer is none to a GET, or neither 200 nor 206.
     """
 
     method: str
     target: str
     path: str
     headers: Mapping[str, str]
+    status: int
+    served: tuple[int, int] | None
 
 
 @dataclass(slots=True)
@@ -77,6 +85,7 @@ class Origin:
         self._compressed: dict[str, Representation] = {}
         self._redirects: dict[str, Answer] = {}
         self._interruptions: dict[str, _Interruption] = {}
+        self._flows: dict[str, Flow] = {}
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -100,6 +109,7 @@ class Origin:
         content_type: str = "application/octet-stream",
         headers: Mapping[str, str] | None = None,
         compressible: bool = False,
+        digests: Sequence[str] = (),
     ) -> str:
         """Serve *body* at *path*, in place of what stood there.
 
@@ -110,24 +120,28 @@ class Origin:
                 `AUTO`: a strong one made of the body's hash; ``None``: none is sent.
             last_modified: With a time zone; fractions of a second are dropped; ``None``: none is sent.
             content_type: The media type.
-            headers: Further fields of a 200, for example Content-Disposition.
+            headers: Further fields of a 200, for example Content-Disposition or Link.
             compressible: Send gzip, under an entity tag of its own, to clients that accept it.
+            digests: ``"sha-256"``, ``"sha-512"`` or both: send Repr-Digest, of the whole as it is coded, and
+                Content-Digest, of what the answer carries (RFC 9530). A 206 to If-Range has the latter alone
+                (RFC 9110 section 15.3.7).
 
         Returns:
             The URL, or the path alone while the origin is not running yet.
 
         Raises:
             ValueError: The path has no leading slash or holds a query, *etag* is no entity tag, *last_modified* has
-                no time zone, or *headers* names a field that the origin sets itself.
+                no time zone, *headers* names a field that the origin sets itself, or a digest is of another kind.
         """
-        resource = Representation(
+        plain = Representation(
             body=body,
             etag=_checked_etag(etag, body),
             last_modified=_whole_seconds(last_modified),
             content_type=content_type,
-            headers=_checked_headers(headers),
+            headers=_checked_headers(headers, digests),
             negotiated=compressible,
         )
+        resource = plain.digested(digests)
         self._forget(_checked_path(path))
         self._resources[path] = resource
         if compressible:
@@ -176,10 +190,61 @@ class Origin:
         self._interruptions[_checked_path(path)] = _Interruption(Answer(status, dict(headers or {})), times)
         return self._url + path
 
+    def throttle(self, path: str, bytes_per_second: float | None) -> None:
+        """Send the bodies at *path* slowly, each answer, and so each connection, by itself.
+
+        Args:
+            path: As for `add`.
+            bytes_per_second: The rate; ``None``: as fast as it goes.
+
+        Raises:
+            ValueError: The path is not one, or the rate is not above 0.
+        """
+        if bytes_per_second is not None and not bytes_per_second > 0:
+            raise ValueError(f"a rate is above 0 bytes a second, not {bytes_per_second}; None for no limit")
+        self._flow(path).rate = bytes_per_second
+
+    def cut(self, path: str, after: int, times: int | None = None) -> None:
+        """Close the connection in the middle of the bodies at *path*, which were announced in full.
+
+        Args:
+            path: As for `add`.
+            after: Bytes of an answer's body that are sent; answers whose body is no longer are not cut.
+            times: This many answers are cut, the later ones are whole; 0: none; ``None``: all.
+
+        Raises:
+            ValueError: The path is not one, or a number is negative.
+        """
+        if after < 0 or (times is not None and times < 0):
+            raise ValueError(
+                f"an answer is cut after 0 bytes or more, 0 times or more, not {after} and {times}"
+            )
+        self._flow(path).cut = Cut(after, times)
+
+    def hold(self, path: str, after: int = 0) -> asyncio.Event:
+        """Have the bodies at *path* wait at a place, in place of one set before.
+
+        Args:
+            path: As for `add`.
+            after: Bytes of an answer's body that are sent before; the head is always sent. Answers whose body
+                is shorter do not wait.
+
+        Returns:
+            The gate. Its ``set()`` lets go on what waits and what is still to come.
+
+        Raises:
+            ValueError: The path is not one, or the number is negative.
+        """
+        if after < 0:
+            raise ValueError(f"an answer is held after 0 bytes or more, not {after}")
+        gate = self._flow(path).gate = Gate(after)
+        return gate.opened
+
     def remove(self, path: str) -> None:
         """Serve nothing at *path* any more: it answers 404."""
         self._forget(path)
         self._interruptions.pop(path, None)
+        self._flows.pop(path, None)
 
     async def __aenter__(self) -> Self:
         server = web.Server(self._handle, access_log=None)
@@ -206,18 +271,27 @@ class Origin:
         self._compressed.pop(path, None)
         self._redirects.pop(path, None)
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
-        recorded = RecordedRequest(request.method, request.raw_path, _path(request.raw_path), request.headers)
-        self.requests.append(recorded)
-        decided = self._decide(recorded)
+    def _flow(self, path: str) -> Flow:
+        return self._flows.setdefault(_checked_path(path), Flow())
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = _path(request.raw_path)
+        decided = self._decide(request.method, path, request.headers)
+        served = _served(request.method, decided)
+        self.requests.append(
+            RecordedRequest(request.method, request.raw_path, path, request.headers, decided.status, served)
+        )
+        flow = self._flows.get(path)
         if self.latency:
             await asyncio.sleep(self.latency)
+        if flow is not None and served is not None:
+            return await let_out(request, decided, flow)
         return web.Response(status=decided.status, headers=decided.headers, body=decided.body)
 
-    def _decide(self, request: RecordedRequest) -> Answer:
-        if request.method not in ("GET", "HEAD"):
+    def _decide(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        if method not in ("GET", "HEAD"):
             return Answer(405, {"Allow": "GET, HEAD"})
-        return self._interruption(request.path) or self._found(request)
+        return self._interruption(path) or self._found(method, path, headers)
 
     def _interruption(self, path: str) -> Answer | None:
         interruption = self._interruptions.get(path)
@@ -227,16 +301,25 @@ class Origin:
             interruption.left -= 1
         return interruption.answer
 
-    def _found(self, request: RecordedRequest) -> Answer:
-        if request.path in self._redirects:
-            return self._redirects[request.path]
-        if request.path not in self._resources:
+    def _found(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        if path in self._redirects:
+            return self._redirects[path]
+        if path not in self._resources:
             return Answer(404)
-        selected = self._resources[request.path]
-        headers = _combined(request.headers)
-        if accepts_gzip(headers.get("accept-encoding")):
-            selected = self._compressed.get(request.path, selected)
-        return answer(selected, request.method, headers, datetime.now(UTC))
+        selected = self._resources[path]
+        fields = _combined(headers)
+        if accepts_gzip(fields.get("accept-encoding")):
+            selected = self._compressed.get(path, selected)
+        return answer(selected, method, fields, datetime.now(UTC))
+
+
+def _served(method: str, decided: Answer) -> tuple[int, int] | None:
+    """Tell which bytes of the resource an answer carries."""
+    if method != "GET" or decided.status not in (200, 206):
+        return None
+    said = decided.headers.get("Content-Range", "bytes 0-")
+    start = int(said.removeprefix("bytes ").partition("-")[0])
+    return start, start + len(decided.body)
 
 
 def _combined(headers: Mapping[str, str]) -> dict[str, str]:
@@ -277,8 +360,12 @@ def _whole_seconds(date: datetime | None) -> datetime | None:
     return date.astimezone(UTC).replace(microsecond=0)
 
 
-def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+def _checked_headers(headers: Mapping[str, str] | None, digests: Sequence[str]) -> dict[str, str]:
+    unknown = [key for key in digests if key not in HASHES]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no digest that the origin makes: use {' or '.join(HASHES)}")
+    own = SET_BY_THE_ORIGIN | (DIGESTS if digests else frozenset())
     for name in headers or {}:
-        if name.lower() in SET_BY_THE_ORIGIN:
+        if name.lower() in own:
             raise ValueError(f"the origin sets {name} itself: use the argument for it, or leave it out")
     return dict(headers or {})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from asyncflags import AsyncDownloader, Limits, Timeout, errors
-from asyncflags._engine import transfer
+from asyncflags._engine import pace
 from asyncflags.testing.faulty import FAULTS, FaultyOrigin, Verdict, body_for, encoded_for
 
 WHOLE = frozenset(
@@ -36,6 +38,8 @@ WHOLE = frozenset(
         "/redirect-non-ascii",
         # Bodies are kept as they are sent, so to a download without `compressed` a coding is no fault.
         *(path for path in FAULTS if path.startswith(("/gzip", "/deflate", "/coding"))),
+        # What cannot be read as a digest is none.
+        *(path for path in FAULTS if path.startswith("/digest/") and FAULTS[path].verdict is Verdict.WHOLE),
     }
 )
 """Delivered to the byte."""
@@ -52,6 +56,8 @@ WHOLE_OR_PROTOCOL_ERROR = frozenset(
         "/header-space-before-colon",
         "/header-nul",
         "/bare-lf",
+        "/range/length-too-small",
+        "/range/surplus-206",
     ]
 )
 """May be repaired or refused."""
@@ -114,8 +120,37 @@ FAILS: dict[str, type[errors.DownloadError]] = {
     "/redirect-file": errors.InvalidUrl,
     "/redirect-ftp": errors.InvalidUrl,
     "/redirect-no-location": errors.ProtocolError,
+    "/range/206-to-plain-get": errors.RangeError,
+    "/range/206-whole-to-plain-get": errors.RangeError,
+    **{
+        path: errors.ChecksumMismatch
+        for path, fault in FAULTS.items()
+        if path.startswith("/digest/") and fault.broken and "/resumed" not in path
+    },
 }
-"""Ends as exactly this."""
+"""Ends as exactly this, at the first attempt."""
+
+NEVER_WHOLE: dict[str, type[errors.DownloadError]] = {
+    **{
+        path: errors.TruncatedBody
+        for path, fault in FAULTS.items()
+        if path.startswith("/range/") and fault.broken and path not in FAILS
+    },
+    **{
+        path: errors.ChecksumMismatch
+        for path, fault in FAULTS.items()
+        if path.startswith("/digest/resumed") and fault.broken
+    },
+}
+"""Can be told as broken only by an attempt that goes on where another one stopped."""
+
+LEAVES_A_PART = {
+    "/range/length-too-large",
+    "/range/never-further",
+    "/range/never-whole",
+    "/range/rotating-etag-never-whole",
+}
+"""End under right fields, so that another run may try again."""
 
 DECODED: dict[str, type[errors.DownloadError] | None] = {
     "/gzip": None,
@@ -143,11 +178,11 @@ def downloader(**options: object) -> AsyncDownloader:
 
 @pytest.fixture(autouse=True)
 def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "_WINDOW", 0.1)
+    monkeypatch.setattr(pace, "_WINDOW", 0.1)
 
 
 def test_every_fault_is_expected_to_end_in_some_way() -> None:
-    assert {*WHOLE, *WHOLE_OR_PROTOCOL_ERROR, *FAILS} == FAULTS.keys()
+    assert {*WHOLE, *WHOLE_OR_PROTOCOL_ERROR, *FAILS, *NEVER_WHOLE} == FAULTS.keys()
 
 
 @pytest.mark.parametrize("path", sorted(WHOLE))
@@ -178,6 +213,70 @@ async def test_what_is_no_whole_body_fails_by_its_name_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("path", sorted(NEVER_WHOLE))
+async def test_what_is_never_whole_fails_by_its_name_and_nothing_stands_under_the_final_one(
+    path: str, faulty: FaultyOrigin, tmp_path: Path
+) -> None:
+    old = tmp_path / "file"
+    old.write_bytes(b"the old one")
+    async with downloader(retries=3) as dl:
+        dl._ready().jitter = lambda: 0.0
+        with pytest.raises(errors.DownloadError) as caught:
+            await dl.download(faulty.url + path, old)
+    assert type(caught.value) is NEVER_WHOLE[path], caught.value
+    assert old.read_bytes() == b"the old one"
+    left = {"file.part", "file.part.json"} if path in LEAVES_A_PART else set()
+    assert {each.name for each in tmp_path.iterdir()} == {"file", *left}
+
+
+# Many downloads at once share two processors here, and some of the faults forgive no request that is given up.
+PATIENT = Timeout(read=1.5)
+
+RESUMABLE = sorted(path for path in {*WHOLE, *NEVER_WHOLE} if path.startswith(("/range/", "/digest/resumed")))
+
+
+async def broken_promises(promise: Callable[[str], Awaitable[None]]) -> dict[str, BaseException]:
+    """Hold *promise* to each of `RESUMABLE`, all at once; where it does not hold."""
+    ended = await asyncio.gather(*map(promise, RESUMABLE), return_exceptions=True)
+    return {path: error for path, error in zip(RESUMABLE, ended, strict=True) if error is not None}
+
+
+async def test_what_a_run_cannot_finish_the_next_ones_finish_or_refuse(
+    faulty: FaultyOrigin, tmp_path: Path
+) -> None:
+    async def promise(path: str) -> None:
+        folder = tmp_path / path.replace("/", "-")
+        for _ in range(25 if path in WHOLE else 4):
+            async with downloader(retries=0, timeout=PATIENT) as dl:
+                try:
+                    await dl.download(faulty.url + path, folder / "file")
+                except (errors.TransportError, errors.StatusError, errors.ChecksumMismatch):
+                    assert not (folder / "file").exists()
+                else:
+                    break
+        assert (folder / "file").exists() is (path in WHOLE)
+        if path in WHOLE:
+            assert (folder / "file").read_bytes() == encoded_for(path)
+            assert [each.name for each in folder.iterdir()] == ["file"]
+
+    for path in RESUMABLE:
+        (tmp_path / path.replace("/", "-")).mkdir()
+    assert await broken_promises(promise) == {}
+
+
+async def test_in_memory_it_ends_as_in_a_file(faulty: FaultyOrigin) -> None:
+    async def promise(path: str) -> None:
+        if path in WHOLE:
+            assert (await dl.fetch(faulty.url + path)).content == encoded_for(path)
+            return
+        with pytest.raises(NEVER_WHOLE[path]):
+            await dl.fetch(faulty.url + path)
+
+    async with downloader(retries=3, timeout=None) as dl:
+        dl._ready().jitter = lambda: 0.0
+        assert await broken_promises(promise) == {}
+
+
 @pytest.mark.parametrize("path", sorted(FAILS))
 async def test_a_failure_leaves_the_old_file_as_it_was(
     path: str, faulty: FaultyOrigin, tmp_path: Path
@@ -195,11 +294,12 @@ async def test_a_failure_leaves_the_old_file_as_it_was(
 async def test_what_may_be_repaired_is_whole_or_refused(
     path: str, faulty: FaultyOrigin, tmp_path: Path
 ) -> None:
-    async with downloader() as dl:
+    async with downloader(retries=1) as dl:
+        dl._ready().jitter = lambda: 0.0
         try:
             result = await dl.download(faulty.url + path, tmp_path)
         except errors.ProtocolError:
-            assert list(tmp_path.iterdir()) == []
+            assert not any(each.suffix not in (".part", ".json") for each in tmp_path.iterdir())
         else:
             assert result.path is not None
             assert result.path.read_bytes() == body_for(path)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncflags import AsyncDownloader, Limits, Timeout, errors
-from asyncflags._engine import transfer
+from asyncflags._engine import pace
 from asyncflags._engine.watch import Watch
 from asyncflags._storage.files import FileSink
 from asyncflags._transports.base import ExchangeRequest
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 1.0
 
 @pytest.fixture(autouse=True)
 def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "_WINDOW", 0.05)
+    monkeypatch.setattr(pace, "_WINDOW", 0.05)
 
 
 async def pause() -> None:

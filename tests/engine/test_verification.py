@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from asyncflags import AsyncDownloader, Request, errors
 from asyncflags._engine import intake
 from asyncflags._engine.intake import Decoder, Intake
+from asyncflags._policies.digests import AnswerDigests
 from asyncflags._storage.sinks import MemorySink
 
 from .waiting import serving
@@ -224,8 +225,10 @@ def test_decoding_hands_out_bounded_pieces() -> None:
 
 
 def taking(**options: Any) -> Intake:
-    chosen = {"checksum": None, "size": None, "max_size": None, "length_proven": True, "coding": "gzip"}
-    return Intake(MemorySink(), **(chosen | options))
+    chosen = {"checksum": None, "size": None, "max_size": None}
+    body = Intake(MemorySink(), **(chosen | options))
+    body.begin(length_proven=True, coding="gzip", digests=AnswerDigests())
+    return body
 
 
 def test_a_bomb_is_ended_without_any_limit_of_the_caller_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def refused(*arguments: str) -> Result:
         (["get", "-4", "-6", URL], "-4 and -6 exclude each other"),
         (["get", "--json", "-o", "-", URL], "-o - and --json exclude each other"),
         (["get", "--key", "key.pem", URL], "name that with --cert"),
-        (["get", "--if-exists", "update", URL], "--if-exists"),
+        (["get", "--if-exists", "newer", URL], "--if-exists"),
         (["demo", "--latency", "-1"], "--latency"),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncflags import Request
 from asyncflags._cli.input_list import LineSplitter, OpenList, UrlList, count_urls, read_all
 from asyncflags.testing import Origin
 
@@ -41,7 +42,7 @@ async def origin() -> AsyncIterator[Origin]:
         yield running
 
 
-async def taken(urls: UrlList) -> list[str]:
+async def taken(urls: UrlList) -> list[str | Request]:
     return [url async for url in urls]
 
 

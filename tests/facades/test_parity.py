@@ -69,7 +69,9 @@ def test_the_one_line_functions_take_what_the_methods_take(name: str) -> None:
 
 def test_submitting_takes_what_downloading_takes() -> None:
     assert parameters(Downloader.submit) == parameters(AsyncDownloader.download)
-    assert parameters(Downloader.map) == parameters(AsyncDownloader.download_many)
+    # What a map yields is in the caller's hands, one by one and in order, so it keeps no journal.
+    without_journal = [each for each in parameters(AsyncDownloader.download_many) if each[0] != "journal"]
+    assert parameters(Downloader.map) == without_journal
 
 
 @pytest.mark.parametrize("cls", [AsyncDownloader, Downloader])

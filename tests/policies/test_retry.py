@@ -12,6 +12,7 @@ from asyncflags import errors
 from asyncflags._policies.retry import (
     RETRY_AFTER_CAP,
     RETRYABLE_STATUSES,
+    http_date,
     is_retryable,
     parse_http_date,
     parse_retry_after,
@@ -144,3 +145,26 @@ def test_what_is_no_date_is_not_guessed_at(text: str) -> None:
 def test_no_text_makes_a_negative_pause_or_an_error(text: str) -> None:
     pause = parse_retry_after(text, now=NOW)
     assert pause is None or pause >= 0
+
+
+@given(st.integers(0, 253402300799))
+def test_a_date_is_written_in_the_one_form_that_senders_use(moment: int) -> None:
+    assert http_date(moment) == email.utils.formatdate(moment, usegmt=True)
+    assert parse_http_date(http_date(moment), now=NOW) == moment
+
+
+@given(st.floats(0, 4_000_000_000))
+def test_a_written_date_is_never_later_than_the_moment(moment: float) -> None:
+    read = parse_http_date(http_date(moment), now=NOW)
+    assert read is not None
+    assert 0 <= moment - read < 1
+
+
+def test_a_written_date_does_not_depend_on_where_the_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert http_date(EXAMPLE) == "Sun, 06 Nov 1994 08:49:37 GMT"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

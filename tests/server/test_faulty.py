@@ -32,13 +32,19 @@ deflate-raw coding-unknown coding-chain
 """
 
 
-RESETS = ["/cut-length-reset", "/cut-chunked-reset", "/cut-close-reset", "/reset-at-once"]
+RESETS = [
+    "/cut-length-reset",
+    "/cut-chunked-reset",
+    "/cut-close-reset",
+    "/reset-at-once",
+    "/range/resume-reset",
+]
 
 
 def endings() -> list[str]:
     """Paths whose answer ends by itself and whose connection is closed with FIN when the client asks for it."""
-    stalled = {"/redirect-body-stalls"} | {p for p in FAULTS if "chunk-" in p and FAULTS[p].broken}
-    stalled -= {"/cut-chunked-between", "/cut-chunked-reset"}
+    stalled = {"/redirect-body-stalls"} | {p for p in FAULTS if p.startswith(("/bad-chunk-", "/chunk-"))}
+    stalled |= {"/range/stall"}
     plain = (path for path in FAULTS if FAULTS[path].verdict is not Verdict.UNBOUNDED)
     return sorted(set(plain) - stalled - set(RESETS) - {"/reset-then-ok", "/gzip-bomb"})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import asyncflags.testing
+from asyncflags.testing.entity import ChangingEntity
 from asyncflags.testing.faulty import FaultyOrigin
 from asyncflags.testing.origin import Origin
 
@@ -36,7 +37,9 @@ def loaded(code: str) -> set[str]:
 def test_the_public_names_are_found() -> None:
     assert asyncflags.testing.Origin is Origin
     assert asyncflags.testing.FaultyOrigin is FaultyOrigin
-    assert set(asyncflags.testing.__all__) == {"FaultyOrigin", "MockResponse", "MockTransport", "Origin"}
+    assert asyncflags.testing.ChangingEntity is ChangingEntity
+    names = {"ChangingEntity", "FaultyOrigin", "MockResponse", "MockTransport", "Origin"}
+    assert set(asyncflags.testing.__all__) == names
     assert set(asyncflags.testing.__all__) <= set(dir(asyncflags.testing))
 
 
@@ -53,7 +56,7 @@ def test_importing_the_plugin_imports_nothing_heavy() -> None:
 
 
 def test_the_misbehaving_origin_needs_no_http_library() -> None:
-    assert "aiohttp" not in loaded("import asyncflags.testing.faulty")
+    assert "aiohttp" not in loaded("import asyncflags.testing.faulty, asyncflags.testing.entity")
 
 
 def test_the_plugin_offers_both_origins(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from asyncflags._storage import files
+from asyncflags._storage import part_files
 from asyncflags._storage.files import FileSink
 from asyncflags.errors import StorageError
 
@@ -242,16 +242,16 @@ def test_a_part_renamed_between_opening_and_locking_is_not_taken_for_ours(
 ) -> None:
     part = tmp_path / "flag.part"
     part.write_bytes(b"of another process, whole")
-    lock = files._lock
+    lock = part_files._lock
     renamed: list[Path] = []
 
-    def racing(descriptor: int, fresh: bool) -> bool:
+    def racing(descriptor: int) -> Any:
         if not renamed:
             # What the other process does in just this moment: it publishes.
             renamed.append(part.rename(tmp_path / "published"))
-        return lock(descriptor, fresh)
+        return lock(descriptor)
 
-    monkeypatch.setattr(files, "_lock", racing)
+    monkeypatch.setattr(part_files, "_lock", racing)
     finished(tmp_path / "flag")
     assert (tmp_path / "published").read_bytes() == b"of another process, whole"
     assert (tmp_path / "flag").read_bytes() == b"flag"

@@ -88,6 +88,7 @@ class Fault:
         script: Plays it.
         content: Makes the body that `body_for` gives; ``None``: the path's default body.
         encoded: Makes the content as it is sent with its content coding; ``None``: there is no coding.
+        needs_resume: Whether the body is had in parts only, because the whole is never sent in one answer.
     """
 
     path: str
@@ -96,6 +97,7 @@ class Fault:
     script: Script = field(repr=False)
     content: Content | None = field(default=None, repr=False, kw_only=True)
     encoded: Content | None = field(default=None, repr=False, kw_only=True)
+    needs_resume: bool = field(default=False, kw_only=True)
 
     @property
     def name(self) -> str:
