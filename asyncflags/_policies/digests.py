@@ -35,18 +35,19 @@ _SHOWN = 60
 # recognised, so that one digest in a form yet unknown does not cost the others of its field.
 _KEY = r"[a-z*][a-z0-9_.*-]*+"
 _BYTES = r":[A-Za-z0-9+/=]*+:"
+# No group here is possessive, because early releases of Python 3.11 lose their place in those that nest.
 _BARE_ITEM = (
     rf"(?:{_BYTES}"
-    r'|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'
-    r'|%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*+"'
+    r'|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"'
+    r'|%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*"'
     r"|[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*+"
     r"|-?(?:[0-9]{1,12}\.[0-9]{1,3}|[0-9]{1,15})(?![0-9.])"
     r"|@-?[0-9]{1,15}(?![0-9.])"
     r"|\?[01])"
 )
-_PARAMETERS = rf"(?:;\x20*+{_KEY}(?:={_BARE_ITEM})?+)*+"
+_PARAMETERS = rf"(?:;\x20*+{_KEY}(?:={_BARE_ITEM})?)*"
 _ITEM = rf"{_BARE_ITEM}{_PARAMETERS}"
-_INNER_LIST = rf"\(\x20*+(?:{_ITEM}(?:\x20++(?!\)){_ITEM})*+\x20*+)?+\){_PARAMETERS}"
+_INNER_LIST = rf"\(\x20*+(?:{_ITEM}(?:\x20++(?!\)){_ITEM})*\x20*+)?\){_PARAMETERS}"
 _MEMBER = re.compile(
     rf"(?P<key>{_KEY})(?:=(?:(?P<bytes>{_BYTES}){_PARAMETERS}|{_INNER_LIST}|{_ITEM})|{_PARAMETERS})"
 )

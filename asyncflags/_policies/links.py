@@ -23,7 +23,7 @@ _BARE = r'[^\s;,"<>]*+'
 # RFC 8288 section 3, read as leniently as its appendix B.3: a parameter may be empty, and a value without quotes may
 # hold more than a token, as in ``type=text/plain``.
 _PARAMETER = re.compile(
-    rf"[ \t]*+;[ \t]*+(?:(?P<name>{_TOKEN})(?:[ \t]*+=[ \t]*+(?P<value>{_QUOTED}|{_BARE}))?+)?+",
+    rf"[ \t]*+;[ \t]*+(?:(?P<name>{_TOKEN})(?:[ \t]*+=[ \t]*+(?P<value>{_QUOTED}|{_BARE}))?)?",
     re.ASCII | re.DOTALL,
 )
 _REFERENCE = re.compile(r"[ \t,]*+<([^>]*+)>")
