@@ -10,10 +10,10 @@ endif
 CONSTRAINTS := .github/constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help demo test kills format lint types imports docs build check clean
+.PHONY: help demo test kills bench-policy format lint types imports docs build check clean
 
 help:  ## Show what there is to do
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 demo: $(VENV)/.installed  ## Watch it download the flags of the world, from a server of its own
 	$(BIN)/asyncflags demo $(DEMO)
@@ -23,6 +23,9 @@ test: $(VENV)/.test  ## Run all tests
 
 kills: $(VENV)/.test  ## Kill a run with SIGKILL again and again: make kills SEED=7 KILLS=500 OPTIONS='--segments 4'
 	$(BIN)/python -m tests.kills.harness $(or $(SEED),1) $(or $(KILLS),200) $(OPTIONS)
+
+bench-policy: $(VENV)/.installed  ## Show what politeness and concurrency decide, in simulated time: make bench-policy SEEDS=4
+	$(BIN)/python tests/benchmarks/bench_policy.py --seeds $(or $(SEEDS),20)
 
 format: $(VENV)/.lint  ## Check the format
 	$(BIN)/ruff format --check .
