@@ -133,10 +133,10 @@ if __name__ == "__main__":
     ended = run(script, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     worker, server = (int(process) for process in ended.stdout.split())
-    assert not runs(worker)
     deadline = time.monotonic() + PATIENCE
-    while runs(server) and time.monotonic() < deadline:
+    while (runs(worker) or runs(server)) and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert not runs(worker)
     assert not runs(server)
 
 
