@@ -128,16 +128,17 @@ def pin(processors: set[int]) -> None:
 async def hops(repetitions: int) -> None:
     """A thread hop, one after another and 64 wide.
 
-    Which processor the thread is on decides half of the price, and the system may choose another one for
-    each of the peers. So each repetition has threads of its own, and the rows with a fixed choice tell more.
+    Which processor the thread is on decides half of the price, and the system chooses another one from time to
+    time, for whichever of the peers runs then. So each repetition has threads of its own, the peers begin in
+    turn, and there are more repetitions than of other rows; those with a fixed choice tell more.
     """
     everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
     for place, processors in placements().items():
         for title, mode in (("one after another", one_after_another), ("64 wide", side_by_side)):
             seconds: dict[str, list[float]] = {}
             try:
-                for _ in range(repetitions):
-                    await hop_once(mode, processors, seconds)
+                for number in range(4 * repetitions):
+                    await hop_once(mode, processors, seconds, is_reversed=bool(number % 2))
             finally:
                 if processors is not None:
                     pin(everywhere)
@@ -149,6 +150,8 @@ async def hop_once(
     mode: Callable[[Work], Awaitable[None]],
     processors: tuple[set[int], set[int]] | None,
     seconds: dict[str, list[float]],
+    *,
+    is_reversed: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as executor:
@@ -162,9 +165,12 @@ async def hop_once(
                 "ThreadBridge(1).run": functools.partial(bridge.run, nothing),
                 "... with a timeout": functools.partial(bridge.with_options(timeout=60).run, nothing),
             }
-            for name, work in works.items():
+            # The first of them is what the others are compared with, whoever begins.
+            for name in works:
+                seconds.setdefault(name, [])
+            for name, work in reversed(works.items()) if is_reversed else works.items():
                 await work()
-                seconds.setdefault(name, []).append(await timed(mode(work)))
+                seconds[name].append(await timed(mode(work)))
 
 
 async def writers(write: Callable[[str], Awaitable[object]], folder: str) -> float:
