@@ -108,12 +108,12 @@ def report(loop: str, row: str, figure: str, goal: str) -> None:
 def echo(link: socket.socket) -> None:
     """Serve calls with a socket and pickle, and nothing else."""
     while data := link.recv(65536):
-        function, argument = pickle.loads(data)
-        link.send(pickle.dumps(function(argument)))
+        function, arguments = pickle.loads(data)
+        link.send(pickle.dumps(function(*arguments)))
 
 
 @contextlib.asynccontextmanager
-async def bare_socket() -> AsyncIterator[Callable[[], Awaitable[int]]]:
+async def bare_socket() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
     """What no bridge can do better than: one pickle, one send and one wake-up each way."""
     host = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -121,15 +121,14 @@ async def bare_socket() -> AsyncIterator[Callable[[], Awaitable[int]]]:
     process.start()
     theirs.close()
     ours.setblocking(False)
-    arrived: list[asyncio.Future[int]] = []
+    arrived: list[asyncio.Future[Any]] = []
     host.add_reader(ours, lambda: arrived.pop().set_result(pickle.loads(ours.recv(65536))))
 
-    async def call() -> int:
+    async def call(function: Callable[..., object], *arguments: object) -> Any:
         future = host.create_future()
         arrived.append(future)
-        ours.send(pickle.dumps((abs, -1)))
-        result: int = await future
-        return result
+        ours.send(pickle.dumps((function, arguments)))
+        return await future
 
     try:
         yield call
@@ -140,21 +139,44 @@ async def bare_socket() -> AsyncIterator[Callable[[], Awaitable[int]]]:
 
 
 async def hops(loop: str, repetitions: int, bridge: ProcessBridge, pool: ProcessPoolExecutor) -> None:
+    """A call of nothing; a wake-up of an idle processor costs as much as all the rest, so it is told where they ran."""
     host = asyncio.get_running_loop()
     async with bare_socket() as call:
-        found = await medians(
-            repetitions,
-            pool=lambda: timed(lambda: host.run_in_executor(pool, abs, -1), CALLS),
-            bridge=lambda: timed(lambda: bridge.run(abs, -1), CALLS),
-            submit=lambda: timed(lambda: asyncio.wrap_future(bridge.submit(abs, -1)), CALLS),
-            bare=lambda: timed(call, CALLS),
-        )
-    for name in ("bridge", "submit", "bare"):
-        figure = (
-            f"{found[name] * 1e6:.0f} us / {found['pool'] * 1e6:.0f} us = {found[name] / found['pool']:.2f}"
-        )
-        goal = "at most 0.2" if name == "bridge" else ""
-        report(loop, f"process no-op, {NAMES[name]}", figure, goal)
+        for place, processors in placements().items():
+            everywhere = os.sched_getaffinity(0) if processors else set[int]()
+            if processors:
+                os.sched_setaffinity(0, {processors[0]})
+                there = {processors[1]}
+                await host.run_in_executor(pool, os.sched_setaffinity, 0, there)
+                await bridge.run(os.sched_setaffinity, 0, there)
+                await call(os.sched_setaffinity, 0, there)
+            try:
+                found = await medians(
+                    2 * repetitions,
+                    pool=lambda: timed(lambda: host.run_in_executor(pool, abs, -1), CALLS),
+                    bridge=lambda: timed(lambda: bridge.run(abs, -1), CALLS),
+                    submit=lambda: timed(lambda: asyncio.wrap_future(bridge.submit(abs, -1)), CALLS),
+                    bare=lambda: timed(lambda: call(abs, -1), CALLS),
+                )
+            finally:
+                if processors:
+                    os.sched_setaffinity(0, everywhere)
+            for name in ("bridge", "submit", "bare"):
+                ratio = found[name] / found["pool"]
+                figure = f"{found[name] * 1e6:.0f} us / {found['pool'] * 1e6:.0f} us = {ratio:.2f}"
+                goal = "at most 0.2" if name == "bridge" and not processors else ""
+                report(loop, f"process no-op{place}, {NAMES[name]}", figure, goal)
+
+
+def placements() -> dict[str, tuple[int, int] | None]:
+    """Processors of the loop and of the worker, by description; ``None``: wherever the system puts them."""
+    found: dict[str, tuple[int, int] | None] = {"": None}
+    if hasattr(os, "sched_getaffinity"):
+        first, *others = sorted(os.sched_getaffinity(0))
+        found[", worker on the loop's processor"] = first, first
+        if others:
+            found[", worker on another processor"] = first, others[0]
+    return found
 
 
 async def payloads(loop: str, repetitions: int, bridge: ProcessBridge, pool: ProcessPoolExecutor) -> None:
@@ -329,8 +351,11 @@ async def measure(loop: str, repetitions: int) -> None:
         # First, because the fork server imports beforehand what the one who starts it asks for.
         await bridge.run(abs, -1)
         with ProcessPoolExecutor(1, context) as pool:
-            await hops(loop, repetitions, bridge, pool)
             await payloads(loop, repetitions, bridge, pool)
+            # Last with these workers, because it leaves each of them on one processor.
+            await hops(loop, repetitions, bridge, pool)
+    async with ProcessBridge(1) as bridge:
+        await bridge.run(abs, -1)
         await kills(loop, repetitions, bridge)
         await large_json(loop, repetitions, bridge)
 
