@@ -14,6 +14,7 @@ import pytest
 from asyncflags._transports.aiohttp import AiohttpTransport
 from asyncflags._transports.base import AddressInfo, ExchangeRequest, ResponseStream, Transport
 from asyncflags._transports.mock import MockResponse, MockTransport
+from asyncflags._transports.wire import WireTransport
 from asyncflags.errors import DownloadError, ProtocolError, ReadError, TruncatedBody
 from asyncflags.testing.faulty import FaultyOrigin
 
@@ -59,6 +60,15 @@ class Script:
         return [*self.headers, *framing[self.framing]]
 
 
+Network: TypeAlias = "type[AiohttpTransport | WireTransport]"
+
+TRANSPORTS: dict[str, Network] = {
+    "aiohttp": AiohttpTransport,
+    "wire": WireTransport,
+}
+"""Those that speak to a network."""
+
+
 class Kind(ABC):
     """A transport, and a server for it where it needs one."""
 
@@ -90,10 +100,10 @@ class Mocked(Kind):
 
 
 class Networked(Kind):
-    def __init__(self, origin: FaultyOrigin) -> None:
+    def __init__(self, origin: FaultyOrigin, transport: Transport) -> None:
         self._origin = origin
         self._served = 0
-        self.transport = AiohttpTransport(resolve)
+        self.transport = transport
 
     def serve(self, script: Script) -> str:
         self._served += 1
@@ -164,7 +174,7 @@ async def read(stream: ResponseStream, room: Lender | None = None) -> bytes:
     return received
 
 
-async def fetch(transport: AiohttpTransport, url: str, **more: Any) -> bytes:
+async def fetch(transport: Transport, url: str, **more: Any) -> bytes:
     """The whole body of one exchange."""
     stream = await transport.open(ExchangeRequest(url, connect_timeout=5.0, **more))
     try:
@@ -173,7 +183,7 @@ async def fetch(transport: AiohttpTransport, url: str, **more: Any) -> bytes:
         await stream.aclose()
 
 
-async def failure(transport: AiohttpTransport, url: str, **more: Any) -> DownloadError:
+async def failure(transport: Transport, url: str, **more: Any) -> DownloadError:
     """What one exchange fails with."""
     with pytest.raises(DownloadError) as caught:
         await fetch(transport, url, **more)

@@ -1,14 +1,9 @@
-"""What aiohttp does by default and must not reach a download, and the names its errors get."""
+"""What aiohttp does by default and must not reach a download; a caller's session; proxies; the names of its errors."""
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import gzip
-import socket
 import ssl
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 import aiohttp
 import aioresponses
@@ -16,28 +11,18 @@ import pytest
 
 from asyncflags import errors
 from asyncflags._transports.aiohttp import AiohttpTransport
-from asyncflags._transports.base import AddressInfo, ExchangeRequest
+from asyncflags._transports.base import ExchangeRequest
 from asyncflags.testing.faulty import FaultyOrigin, body_for
 from asyncflags.testing.origin import Origin
 
-from .exchanges import failure, fetch, read, refusing_port
+from .exchanges import failure, fetch, read, refusing_port, resolve
 
 
-async def test_a_url_is_sent_to_the_byte(transport: AiohttpTransport, origin: Origin) -> None:
-    target = "/c%7Ed/a%2Fb//x;p?sig=a%2Fb&c=%2C%3A&plus=+&e=&%E2%82%AC"
-    await fetch(transport, origin.url + target)
-    assert [request.target for request in origin.requests] == [target]
-
-
-async def test_only_the_given_fields_are_sent_and_nobody_is_told_who_asks(
-    transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    await fetch(transport, faulty.url + "/ok", headers={"Accept": "*/*", "Accept-Encoding": "identity"})
-    sent = dict(faulty.requests[0].headers)
-    sent.pop("host")
-    # aiohttp adds its own name where no other is given; the engine always gives one.
-    sent.pop("user-agent", None)
-    assert sent == {"accept": "*/*", "accept-encoding": "identity"}
+@pytest.fixture
+async def transport() -> AsyncIterator[AiohttpTransport]:
+    running = AiohttpTransport(resolve)
+    yield running
+    await running.aclose()
 
 
 async def test_there_is_no_total_timeout_and_no_read_timeout(transport: AiohttpTransport) -> None:
@@ -47,221 +32,81 @@ async def test_there_is_no_total_timeout_and_no_read_timeout(transport: AiohttpT
         assert timeout.sock_connect == connect
 
 
-@pytest.mark.parametrize("path", ["/bad-chunk-size", "/chunk-overflow", "/chunk-missing-crlf"])
-async def test_a_bad_chunk_after_a_good_one_wakes_the_reader(
-    path: str, transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    assert type(await failure(transport, faulty.url + path)) is errors.ProtocolError
+# A session of the caller's.
 
 
-async def test_a_reset_is_no_end_of_a_body_that_ends_by_closing(
-    transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    assert type(await failure(transport, faulty.url + "/cut-close-reset")) is errors.ReadError
-
-
-async def test_surplus_bytes_do_not_answer_the_next_request(
-    transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    for _ in range(3):
+async def test_a_session_of_the_caller_is_used_with_its_fields_and_left_open(faulty: FaultyOrigin) -> None:
+    async with aiohttp.ClientSession(headers={"X-Mine": "yes"}) as session:
+        transport = AiohttpTransport(resolve, session=session)
         assert await fetch(transport, faulty.url + "/surplus") == body_for("/surplus")
         assert await fetch(transport, faulty.url + "/ok") == body_for("/ok")
+        await transport.aclose()
+        assert not session.closed
+    assert faulty.requests[-1].headers["x-mine"] == "yes"
 
 
-async def test_a_field_of_18_kilobytes_is_taken(transport: AiohttpTransport, faulty: FaultyOrigin) -> None:
-    assert await fetch(transport, faulty.url + "/giant-header") == body_for("/giant-header")
+async def test_a_session_that_raises_for_statuses_changes_nothing(faulty: FaultyOrigin) -> None:
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        transport = AiohttpTransport(resolve, session=session)
+        stream = await transport.open(ExchangeRequest(faulty.url + "/404"))
+        assert stream.status == 404
+        await stream.aclose()
+        await transport.aclose()
 
 
-async def test_fields_without_end_are_refused(transport: AiohttpTransport, faulty: FaultyOrigin) -> None:
-    assert type(await failure(transport, faulty.url + "/endless-headers")) is errors.ProtocolError
+async def test_a_session_with_a_base_url_changes_nothing(faulty: FaultyOrigin) -> None:
+    async with aiohttp.ClientSession("http://elsewhere.test/") as session:
+        transport = AiohttpTransport(resolve, session=session)
+        assert await fetch(transport, faulty.url + "/ok") == body_for("/ok")
+        await transport.aclose()
 
 
-class _Refusing(concurrent.futures.ThreadPoolExecutor):
-    def submit(self, *args: Any, **kwargs: Any) -> Any:
-        raise AssertionError("the default executor of the host was used")
+async def test_a_closed_session_of_the_caller_is_an_error_that_says_so(faulty: FaultyOrigin) -> None:
+    session = aiohttp.ClientSession()
+    await session.close()
+    with pytest.raises((errors.DownloadError, RuntimeError), match="closed"):
+        await fetch(AiohttpTransport(resolve, session=session), faulty.url + "/ok")
 
 
-async def test_the_default_executor_is_never_used(transport: AiohttpTransport, origin: Origin) -> None:
-    asyncio.get_running_loop().set_default_executor(_Refusing(1))
-    url = origin.add("/flag", b"flag").replace("127.0.0.1", "flags.test")
-    assert await fetch(transport, url) == b"flag"
+# Proxies.
 
 
-async def test_bodies_are_not_decoded(transport: AiohttpTransport, faulty: FaultyOrigin) -> None:
-    body = gzip.compress(b"flag")[:-4]
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
-    faulty.raw("/cut-gzip", head + body, then="keep")
-    assert await fetch(transport, faulty.url + "/cut-gzip") == body
+async def test_a_proxy_gets_the_whole_url_and_its_own_fields(
+    transport: AiohttpTransport, origin: Origin
+) -> None:
+    origin.add("/flag", b"flag")
+    fields = {"Proxy-Authorization": "Basic eDp5"}
+    url = "http://flags.test/flag"
+    assert await fetch(transport, url, proxy=origin.url, proxy_headers=fields) == b"flag"
+    assert origin.requests[0].target == url
+    assert origin.requests[0].headers["Proxy-Authorization"] == "Basic eDp5"
 
 
-async def test_redirects_are_handed_over(transport: AiohttpTransport, faulty: FaultyOrigin) -> None:
-    stream = await transport.open(ExchangeRequest(faulty.url + "/redirect"))
-    assert (stream.status, stream.header("Location")) == (302, "/ok")
-    await stream.aclose()
-    assert len(faulty.requests) == 1
-
-
-async def test_cookies_are_not_kept(transport: AiohttpTransport, faulty: FaultyOrigin) -> None:
-    faulty.raw(
-        "/set", b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 0\r\n\r\n", then="keep"
-    )
-    await fetch(transport, faulty.url + "/set")
-    await fetch(transport, faulty.url + "/ok")
-    assert "cookie" not in faulty.requests[-1].headers
-
-
-async def test_a_connection_is_used_again(transport: AiohttpTransport, faulty: FaultyOrigin) -> None:
-    for _ in range(3):
-        await fetch(transport, faulty.url + "/ok")
-    assert faulty.connections == 1
-
-
-async def test_any_number_of_connections_to_one_host_is_allowed(
+async def test_the_fields_for_a_proxy_are_sent_when_a_tunnel_is_asked_for(
     transport: AiohttpTransport, faulty: FaultyOrigin
 ) -> None:
-    faulty.raw("/hold", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="stall")
-    streams = []
-    # No more at a time than the queue of a listener takes.
-    for _ in range(2):
-        opening = [transport.open(ExchangeRequest(faulty.url + "/hold")) for _ in range(55)]
-        streams += await asyncio.gather(*opening)
-    assert faulty.open_connections == 110
-    for stream in streams:
-        await stream.aclose()
+    faulty.raw("flags.test:443", b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", then="close")
+    fields = {"Proxy-Authorization": "Basic eDp5"}
+    await failure(transport, "https://flags.test/", proxy=faulty.url, proxy_headers=fields)
+    assert faulty.requests[0].headers["proxy-authorization"] == "Basic eDp5"
 
 
-# Errors before the head is there.
-
-
-@pytest.mark.parametrize("path", ["/empty-reply", "/reset-at-once", "/cut-headers"])
-async def test_a_connection_that_ends_before_the_head_is_a_read_error(
-    path: str, transport: AiohttpTransport, faulty: FaultyOrigin
+async def test_a_proxy_that_cannot_be_reached_is_named_in_the_connect_error(
+    transport: AiohttpTransport,
 ) -> None:
-    error = await failure(transport, faulty.url + path)
-    assert type(error) is errors.ReadError
-    assert "127.0.0.1" in error.message
-
-
-@pytest.mark.parametrize("path", ["/bad-status-line", "/http2-preface", "/http09", "/lengths-differ"])
-async def test_a_head_that_is_not_http_is_a_protocol_error_of_one_line(
-    path: str, transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    error = await failure(transport, faulty.url + path)
-    assert type(error) is errors.ProtocolError
-    assert "\n" not in str(error)
-
-
-async def test_a_refused_connection_is_a_connect_error(transport: AiohttpTransport) -> None:
-    error = await failure(transport, f"http://127.0.0.1:{refusing_port()}/")
+    proxy = f"http://127.0.0.1:{refusing_port()}"
+    error = await failure(transport, "http://flags.test/", proxy=proxy)
     assert type(error) is errors.ConnectError
     assert "127.0.0.1" in error.message
 
 
-async def failing_lookup(host: str, port: int, family: int) -> Sequence[AddressInfo]:
-    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-
-async def test_a_name_that_does_not_resolve_is_a_dns_error() -> None:
-    transport = AiohttpTransport(failing_lookup)
-    error = await failure(transport, "http://flags.test/")
-    assert type(error) is errors.DnsError
-    assert "flags.test" in error.message
-    await transport.aclose()
-
-
-async def empty_lookup(host: str, port: int, family: int) -> Sequence[AddressInfo]:
-    return []
-
-
-async def test_a_name_without_an_address_is_an_error_of_the_network() -> None:
-    transport = AiohttpTransport(empty_lookup)
-    assert isinstance(await failure(transport, "http://flags.test/"), errors.TransportError)
-    await transport.aclose()
-
-
-async def silent_lookup(host: str, port: int, family: int) -> Sequence[AddressInfo]:
-    await asyncio.Event().wait()
-    return []
-
-
-async def test_a_look_up_without_an_answer_counts_for_the_connect_timeout() -> None:
-    transport = AiohttpTransport(silent_lookup)
-    try:
-        async with asyncio.timeout(0.5):
-            with pytest.raises(errors.ConnectTimeout):
-                await transport.open(ExchangeRequest("http://flags.test/", connect_timeout=0.02))
-    finally:
-        await transport.aclose()
-
-
-async def test_a_look_up_that_ran_out_of_time_is_a_connect_timeout() -> None:
-    async def late(host: str, port: int, family: int) -> Sequence[AddressInfo]:
-        raise TimeoutError
-
-    transport = AiohttpTransport(late)
-    assert type(await failure(transport, "http://flags.test/")) is errors.ConnectTimeout
-    await transport.aclose()
-
-
-@pytest.fixture
-def full_backlog() -> Any:
-    """The port of a listener that accepts nobody and whose queue is full."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = []
-        for _ in range(4):
-            filler = socket.socket()
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-            fillers.append(filler)
-        yield listener.getsockname()[1]
-        for filler in fillers:
-            filler.close()
-
-
-async def test_a_connection_that_does_not_come_about_is_a_connect_timeout(
-    transport: AiohttpTransport, full_backlog: int
-) -> None:
-    request = ExchangeRequest(f"http://127.0.0.1:{full_backlog}/", connect_timeout=0.05)
-    with pytest.raises(errors.ConnectTimeout, match=r"127\.0\.0\.1 within 0\.05 seconds"):
-        await transport.open(request)
-
-
-async def test_connecting_can_be_cancelled(transport: AiohttpTransport, full_backlog: int) -> None:
-    opening = asyncio.ensure_future(transport.open(ExchangeRequest(f"http://127.0.0.1:{full_backlog}/")))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    opening.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await opening
-
-
-async def test_an_answer_without_end_in_sight_can_be_cancelled(
+async def test_a_proxy_that_refuses_a_tunnel_is_a_status_error(
     transport: AiohttpTransport, faulty: FaultyOrigin
 ) -> None:
-    opening = asyncio.ensure_future(transport.open(ExchangeRequest(faulty.url + "/stall-in-headers")))
-    async with asyncio.timeout(5):
-        while not faulty.requests:
-            await asyncio.sleep(0.001)
-        opening.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-        while faulty.open_connections:
-            await asyncio.sleep(0.001)
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/\r\nX: y", "http://127.0.0.1:1/\x00"])
-async def test_a_url_that_cannot_be_sent_is_an_invalid_url(url: str, transport: AiohttpTransport) -> None:
-    assert isinstance(await failure(transport, url), (errors.InvalidUrl, errors.ConnectError))
-
-
-async def test_a_field_that_would_end_early_is_refused(
-    transport: AiohttpTransport, faulty: FaultyOrigin
-) -> None:
-    error = await failure(transport, faulty.url + "/ok", headers={"X-A": "b\r\nX-C: d"})
-    assert type(error) is errors.InvalidUrl
-    assert faulty.requests == []
+    faulty.raw("flags.test:443", b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", then="close")
+    error = await failure(transport, "https://flags.test/", proxy=faulty.url)
+    assert isinstance(error, errors.StatusError)
+    assert (error.status, faulty.requests[0].method) == (407, "CONNECT")
 
 
 # With aiohttp's client scripted: the mapping of errors that no server makes on demand.

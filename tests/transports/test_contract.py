@@ -11,15 +11,16 @@ import pytest
 from asyncflags.errors import ProtocolError, ReadError, TruncatedBody
 from asyncflags.testing.faulty import FaultyOrigin
 
-from .exchanges import SPARE, Framing, Kind, Lender, Mocked, Networked, Script, read
+from .exchanges import SPARE, TRANSPORTS, Framing, Kind, Lender, Mocked, Networked, Script, read, resolve
 
 FRAMINGS: tuple[Framing, ...] = ("length", "chunked", "close")
 LARGE = [bytes([number]) * 100_000 for number in range(1, 6)]
 
 
-@pytest.fixture(params=["aiohttp", "mock"])
+@pytest.fixture(params=[*TRANSPORTS, "mock"])
 async def kind(request: pytest.FixtureRequest, faulty: FaultyOrigin) -> AsyncIterator[Kind]:
-    running = Networked(faulty) if request.param == "aiohttp" else Mocked()
+    network = TRANSPORTS.get(request.param)
+    running = Networked(faulty, network(resolve)) if network is not None else Mocked()
     yield running
     await running.aclose()
 
