@@ -10,7 +10,7 @@ endif
 CONSTRAINTS := .github/constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help demo test kills bench-policy format lint types imports docs build check clean
+.PHONY: help demo test kills bench bench-policy format lint types imports docs build check clean
 
 help:  ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,6 +23,16 @@ test: $(VENV)/.test  ## Run all tests
 
 kills: $(VENV)/.test  ## Kill a run with SIGKILL again and again: make kills SEED=7 KILLS=500 OPTIONS='--segments 4'
 	$(BIN)/python -m tests.kills.harness $(or $(SEED),1) $(or $(KILLS),200) $(OPTIONS)
+
+ifeq ($(WORK),embedded)
+BENCH := bench_embedded
+else
+BENCH := bench_peers $(WORK) $(if $(PEERS),--peers $(PEERS))
+endif
+
+bench: $(VENV)/.bench  ## Measure it beside its peers: make bench WORK=small|mid|big|tls|hashed|embedded RUNS=5 PEERS=curl,aiohttp
+	$(BIN)/python -m tests.benchmarks.$(BENCH) --runs $(or $(RUNS),5) \
+		$(if $(SIZE),--size $(SIZE)) $(OPTIONS)
 
 bench-policy: $(VENV)/.installed  ## Show what politeness and concurrency decide, in simulated time: make bench-policy SEEDS=4
 	$(BIN)/python tests/benchmarks/bench_policy.py --seeds $(or $(SEEDS),20)
@@ -67,6 +77,10 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.test: $(VENV)/.installed
 	$(PIP) --group test
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) --group bench
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.installed
