@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl as ssl_module
+from collections.abc import Awaitable, Callable
 
 from asyncflags._transports.base import ExchangeRequest, Resolve, ResponseStream, Transport
 from asyncflags._transports.wire_connecting import Connector
@@ -34,6 +35,8 @@ class WireTransport(Transport):
     Args:
         resolve: Looks up host names.
         ssl_context: For https, left as it is; ``None``: certificates are verified against the system's authorities.
+        make_context: Runs `wire_connecting.default_context`, which blocks, off the loop when it is needed first;
+            ``None``: it runs on the loop.
         family: `socket.AF_INET`, `socket.AF_INET6`, or 0 for both.
         max_idle: Connections that are kept for a next request, of all hosts together; 0: none.
         idle_seconds: How long one is kept.
@@ -44,12 +47,15 @@ class WireTransport(Transport):
         resolve: Resolve,
         *,
         ssl_context: ssl_module.SSLContext | None = None,
+        make_context: Callable[[], Awaitable[ssl_module.SSLContext]] | None = None,
         family: int = 0,
         max_idle: int = _MAX_IDLE,
         idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._family = family
-        self._connector = Connector(resolve, ssl_context=ssl_context, family=family)
+        self._connector = Connector(
+            resolve, ssl_context=ssl_context, make_context=make_context, family=family
+        )
         self._pool = Pool(max_idle=max_idle, idle_seconds=idle_seconds)
         self._reader = HeadReader()
         self._writer = HeadWriter()

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from asyncflags._transports.base import AddressInfo, Resolve
@@ -67,12 +67,22 @@ class Connector:
     Args:
         resolve: Looks up host names.
         ssl_context: For https; ``None``: one of its own, made when it is needed first.
+        make_context: Makes that one, off the loop; ``None``: it is made on the loop.
         family: Of addresses; 0: any.
     """
 
-    def __init__(self, resolve: Resolve, *, ssl_context: ssl.SSLContext | None, family: int) -> None:
+    def __init__(
+        self,
+        resolve: Resolve,
+        *,
+        ssl_context: ssl.SSLContext | None,
+        make_context: Callable[[], Awaitable[ssl.SSLContext]] | None,
+        family: int,
+    ) -> None:
         self._resolve = resolve
         self._context = ssl_context
+        self._make_context = make_context
+        self._making = asyncio.Lock()
         self._family = family
         self._turn = 0
         self._resuming: dict[str, _Resuming] = {}
@@ -175,10 +185,15 @@ class Connector:
             raise
         if not origin.is_secure:
             return
+        try:
+            context = await self._tls(origin)
+        except BaseException:
+            transport.abort()
+            raise
         # In two steps: asyncio forgets a transport whose connecting with TLS is cancelled in its first turn.
         try:
             secured = await loop.start_tls(
-                transport, protocol, self._tls(origin), server_hostname=origin.host.partition("%")[0]
+                transport, protocol, context, server_hostname=origin.host.partition("%")[0]
             )
         except BaseException:
             self._resuming.pop(origin.name, None)
@@ -189,9 +204,13 @@ class Connector:
             raise ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
         protocol.connection_made(secured)
 
-    def _tls(self, origin: Origin) -> ssl.SSLContext:
+    async def _tls(self, origin: Origin) -> ssl.SSLContext:
         if self._context is None:
-            self._context = default_context()
+            # Connections that are made together make it once.
+            async with self._making:
+                if self._context is None:
+                    make = self._make_context
+                    self._context = default_context() if make is None else await make()
         return self._resuming.get(origin.name) or self._context
 
 
