@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 else
@@ -10,7 +11,7 @@ endif
 CONSTRAINTS := .github/constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help demo test kills bench bench-policy format lint types imports docs build check clean
+.PHONY: help demo test kills bench bench-lists bench-policy format lint types imports docs build check clean
 
 help:  ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,8 +19,8 @@ help:  ## Show what there is to do
 demo: $(VENV)/.installed  ## Watch it download the flags of the world, from a server of its own
 	$(BIN)/asyncflags demo $(DEMO)
 
-test: $(VENV)/.test  ## Run all tests
-	$(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/.test  ## Run all tests, in two processes: make test TESTS=tests/engine JOBS=0 for one
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 kills: $(VENV)/.test  ## Kill a run with SIGKILL again and again: make kills SEED=7 KILLS=500 OPTIONS='--segments 4'
 	$(BIN)/python -m tests.kills.harness $(or $(SEED),1) $(or $(KILLS),200) $(OPTIONS)
@@ -33,6 +34,9 @@ endif
 bench: $(VENV)/.bench  ## Measure it beside its peers: make bench WORK=small|mid|big|tls|hashed|embedded RUNS=5 PEERS=curl,aiohttp
 	$(BIN)/python -m tests.benchmarks.$(BENCH) --runs $(or $(RUNS),5) \
 		$(if $(SIZE),--size $(SIZE)) $(OPTIONS)
+
+bench-lists: $(VENV)/.installed  ## Measure what a URL of a long list costs, and the memory: make bench-lists COUNT=100000
+	$(BIN)/python tests/benchmarks/bench_lists.py --count $(or $(COUNT),1000000)
 
 bench-policy: $(VENV)/.installed  ## Show what politeness and concurrency decide, in simulated time: make bench-policy SEEDS=4
 	$(BIN)/python tests/benchmarks/bench_policy.py --seeds $(or $(SEEDS),20)

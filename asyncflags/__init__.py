@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from asyncflags._engine.options import DownloadOptions as DownloadOptions
     from asyncflags._models import ActiveDownload as ActiveDownload
     from asyncflags._models import Event as Event
+    from asyncflags._models import HostStats as HostStats
     from asyncflags._models import Outcome as Outcome
     from asyncflags._models import Progress as Progress
     from asyncflags._models import Report as Report
     from asyncflags._models import Request as Request
     from asyncflags._models import Result as Result
+    from asyncflags._models import Stats as Stats
     from asyncflags._policies.limits import Limits as Limits
     from asyncflags._policies.timeouts import Timeout as Timeout
     from asyncflags._sync import Downloader as Downloader
@@ -66,11 +68,13 @@ _HOMES = {
     "DownloadOptions": "_engine.options",
     "ActiveDownload": "_models",
     "Event": "_models",
+    "HostStats": "_models",
     "Outcome": "_models",
     "Progress": "_models",
     "Report": "_models",
     "Request": "_models",
     "Result": "_models",
+    "Stats": "_models",
     "Limits": "_policies.limits",
     "Timeout": "_policies.timeouts",
     "Downloader": "_sync",
@@ -130,6 +134,7 @@ __all__ = [
     "Downloader",
     "Event",
     "ExchangeRequest",
+    "HostStats",
     "InvalidUrl",
     "Limits",
     "Outcome",
@@ -143,6 +148,7 @@ __all__ = [
     "Request",
     "ResponseStream",
     "Result",
+    "Stats",
     "StatusError",
     "StorageError",
     "TaskTimeout",

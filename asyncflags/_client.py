@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack, cast
 
-from asyncflags._engine.credentials import Credentials, read_netrc
-from asyncflags._engine.engine import Engine
 from asyncflags._engine.feeding import as_request
 from asyncflags._engine.journaling import JournalUse
-from asyncflags._engine.lookups import Lookups
-from asyncflags._engine.opening import new_transport, refuse_doubles
+from asyncflags._engine.opening import Opening, Plans, origin_of
 from asyncflags._engine.options import DownloadOptions, Options
-from asyncflags._engine.ownership import OwnedCalls, close_in_order
-from asyncflags._engine.planning import inspect, inspect_folder, memory
-from asyncflags._engine.postprocess import Afterwards, PostprocessIn, afterwards
-from asyncflags._engine.progress import Tally
+from asyncflags._engine.planning import inspect, memory
+from asyncflags._engine.postprocess import PostprocessIn
 from asyncflags._engine.reporting import report_of
+from asyncflags._engine.runs import Runs
 from asyncflags._engine.scheduler import Outcomes
-from asyncflags._models import Event, Progress, Report, Request, Result
-from asyncflags._policies.limits import Limits
-from asyncflags._storage.claims import NameClaims
+from asyncflags._models import Event, Progress, Report, Request, Result, Stats
 from asyncflags.bridges._waiting import wait_all
-from asyncflags.bridges.processes import ProcessBridge
-from asyncflags.bridges.threads import ThreadBridge
-from asyncflags.errors import ClosedError
 
 if TYPE_CHECKING:
     import ssl
 
     import aiohttp
 
-    from asyncflags._engine.planning import Destination
+    from asyncflags._engine.engine import Engine
+    from asyncflags._policies.limits import Limits
     from asyncflags._transports.base import Transport
     from asyncflags._types import Postprocess, StrPath, Urls
 
@@ -64,12 +54,16 @@ class AsyncDownloader:
         family: `socket.AF_INET` or `socket.AF_INET6` to use only that one; 0: both.
         trust_env: Take the proxy from ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``.
         netrc: Take passwords from the file that ``$NETRC`` names, else ``~/.netrc``.
+        respect_robots: Ask for the ``robots.txt`` of each host first, and follow it (RFC 9309). Needs the extra
+            ``asyncflags[robots]``.
+        rate_limit: Bytes a second of all bodies together; ``None``: no limit. See `set_rate_limit`.
+        host_rate_limit: Bytes a second from each host (scheme, host and port); ``None``: no limit.
         on_event: Called on the loop with each `Event`; it must return soon.
         **options: Defaults for every download: see `DownloadOptions`.
 
     Raises:
         TypeError: An option of that name does not exist, or has another type.
-        ValueError: An option is out of range, or two of them exclude each other.
+        ValueError: An option is out of range, two of them exclude each other, or what one needs is not installed.
     """
 
     def __init__(
@@ -82,32 +76,35 @@ class AsyncDownloader:
         family: int = 0,
         trust_env: bool = False,
         netrc: bool = False,
+        respect_robots: bool = False,
+        rate_limit: float | None = None,
+        host_rate_limit: float | None = None,
         on_event: Callable[[Event], None] | None = None,
         **options: Unpack[DownloadOptions],
     ) -> None:
-        refuse_doubles(transport, session, ssl_context, family)
-        self._options = Options().override(cast("dict[str, Any]", options))
-        self.limits = limits if limits is not None else Limits()
-        self._transport = transport
-        self._session = session
-        self._ssl_context = ssl_context
-        self._family = family
-        self._trust_env = trust_env
-        self._netrc = netrc
-        self._opening = asyncio.Lock()
-        self._tally = Tally(on_event)
-        self._disk = ThreadBridge(self.limits.max_threads, name="asyncflags-disk")
-        self._lookups = Lookups()
-        self.threads = ThreadBridge(self.limits.max_threads, name="asyncflags-thread")
-        self.processes = ProcessBridge(self.limits.max_processes)
-        self._engine: Engine | None = None
-        self._calls = OwnedCalls()
-        self._closing: asyncio.Task[None] | None = None
-        self._closed = False
+        plans = Plans(
+            limits=limits,
+            transport=transport,
+            session=session,
+            ssl_context=ssl_context,
+            family=family,
+            trust_env=trust_env,
+            netrc=netrc,
+            respect_robots=respect_robots,
+            rate_limit=rate_limit,
+            host_rate_limit=host_rate_limit,
+            on_event=on_event,
+        )
+        defaults = Options().override(cast("dict[str, Any]", options))
+        self._opening = Opening(plans)
+        self._runs = Runs(self._opening, defaults)
+        self.limits = self._opening.limits
+        self.threads = self._opening.threads
+        self.processes = self._opening.processes
 
     async def __aenter__(self) -> Self:
         try:
-            await self._open()
+            await self._opening.open()
         except BaseException:
             # Nobody will call __aexit__ now.
             await self.aclose()
@@ -161,40 +158,10 @@ class AsyncDownloader:
         Cancellation: No thread is still writing when control returns; a part that can be resumed stays.
         Source: RFC 9110, RFC 9112, RFC 6266 (names).
         """
-        chosen = self._options.override(cast("dict[str, Any]", options))
-        afterwards = self._afterwards(postprocess, postprocess_in)
+        chosen = self._runs.options(cast("dict[str, Any]", options))
+        after = self._runs.after(postprocess, postprocess_in)
         request = as_request(url, checksum=checksum, size=size, mirrors=mirrors)
-        return await self._download(request, lambda: inspect(dest), chosen, afterwards, None)
-
-    async def _download(
-        self,
-        request: Request,
-        plan: Callable[[], Destination],
-        options: Options,
-        afterwards: Afterwards | None,
-        run: NameClaims | None,
-    ) -> Result:
-        """One download, whose destination is found by *plan*, off the loop; part of *run* if there is one."""
-
-        async def work() -> Result:
-            engine = await self._open()
-            destination = await engine.disk.run(plan)
-            return await engine.download(request, destination, options, afterwards, run)
-
-        return await self._calls.run(work())
-
-    def _mapper(
-        self,
-        dest: StrPath,
-        postprocess: Postprocess | None,
-        postprocess_in: PostprocessIn,
-        options: DownloadOptions,
-    ) -> Callable[[Request], Coroutine[Any, Any, Result]]:
-        """A function that downloads one request of a run of its own into the folder *dest*."""
-        chosen = self._options.override(cast("dict[str, Any]", options))
-        afterwards = self._afterwards(postprocess, postprocess_in)
-        run = NameClaims()
-        return lambda request: self._download(request, lambda: inspect_folder(dest), chosen, afterwards, run)
+        return await self._runs.one(request, lambda: inspect(dest), chosen, after)
 
     async def fetch(
         self,
@@ -219,10 +186,10 @@ class AsyncDownloader:
         Cancellation: The body is dropped.
         """
         request = as_request(url, checksum=checksum, size=size, mirrors=mirrors)
-        chosen = self._options.override(cast("dict[str, Any]", options))
+        chosen = self._runs.options(cast("dict[str, Any]", options))
         if chosen.max_size is None and "max_size" not in options:
             chosen = replace(chosen, max_size=_FETCH_MAX_SIZE)
-        return await self._download(request, lambda: memory, chosen, None, None)
+        return await self._runs.one(request, lambda: memory, chosen)
 
     def as_completed(
         self,
@@ -230,6 +197,7 @@ class AsyncDownloader:
         dest: StrPath = ".",
         *,
         journal: StrPath | None = None,
+        deadline: float | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -253,6 +221,10 @@ class AsyncDownloader:
                 kept. A list that ended early, however it did, goes on where it stopped when it is given again
                 with the same journal: what is done and stands is skipped, what was left unfinished comes
                 first, also what is not in *urls* any more. An outcome is handed over once it is noted.
+            deadline: Seconds for the whole run, from entering the context; ``None``: any time. When it passes,
+                what is under way ends as if it were cancelled, parts that can be resumed stay, and the rest of
+                *urls* is not read. What had been read fails with `TotalTimeout`, or with a journal is left
+                for the next run; then the iteration ends, and ``Outcomes.expired`` is true.
             postprocess, postprocess_in: As for `download`.
             **options: See `DownloadOptions`.
 
@@ -266,21 +238,8 @@ class AsyncDownloader:
                 cannot be used.
             TypeError: *urls* is no iterable, or a single URL.
         """
-        after = self._afterwards(postprocess, postprocess_in)
-        return self._many(urls, dest, JournalUse.of(journal), after, options)
-
-    def _many(
-        self,
-        urls: Urls,
-        dest: StrPath,
-        journal: JournalUse | None,
-        after: Afterwards | None,
-        options: DownloadOptions,
-    ) -> Outcomes:
-        """A run of many downloads into the folder *dest*."""
-        chosen = self._options.override(cast("dict[str, Any]", options))
-        engine = self._ready()
-        return Outcomes(engine, urls, lambda: self._folder(engine, dest), chosen, after, journal)
+        after, given = self._runs.after(postprocess, postprocess_in), cast("dict[str, Any]", options)
+        return self._runs.many(urls, dest, JournalUse.of(journal), after, deadline, given)
 
     async def download_many(
         self,
@@ -288,6 +247,7 @@ class AsyncDownloader:
         dest: StrPath = ".",
         *,
         journal: StrPath | None = None,
+        deadline: float | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -299,7 +259,7 @@ class AsyncDownloader:
         Args:
             urls: As for `as_completed`.
             dest: The folder; made if it is missing.
-            journal: As for `as_completed`.
+            journal, deadline: As for `as_completed`; a deadline that passed shows in ``Report.expired``.
             postprocess, postprocess_in: As for `download`; the values are dropped.
             **options: See `DownloadOptions`.
 
@@ -309,8 +269,9 @@ class AsyncDownloader:
 
         Cancellation: The downloads under way are cancelled and cleaned up.
         """
-        after = self._afterwards(postprocess, postprocess_in)
-        return await report_of(self._many(urls, dest, JournalUse.of(journal), after, options))
+        after, given = self._runs.after(postprocess, postprocess_in), cast("dict[str, Any]", options)
+        run = self._runs.many(urls, dest, JournalUse.of(journal), after, deadline, given)
+        return await report_of(run)
 
     async def to_thread(self, function: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
         """Run a blocking function in one of the downloader's threads (``Limits.max_threads``).
@@ -332,67 +293,38 @@ class AsyncDownloader:
         """
         return await self.processes.run(function, *args)
 
+    def set_rate_limit(self, bytes_per_second: float | None, *, host: str | None = None) -> None:
+        """Change how fast bodies may come, at once, for what is under way too. Safe from any thread.
+
+        Args:
+            bytes_per_second: The limit; held within 5% over any two seconds, and shared evenly by the downloads
+                that wait. ``None``: no limit.
+            host: An origin such as ``"https://flags.example"``, of which alone it is the limit, in place of
+                ``host_rate_limit``; ``None``: it is that of all together. Both kinds hold at once.
+
+        Raises:
+            TypeError: An argument has another type.
+            ValueError: The limit is 0 or negative, or *host* names no origin.
+        """
+        self._opening.bandwidth.set_rate(bytes_per_second, None if host is None else origin_of(host))
+
     def progress(self) -> Progress:
         """The counters of this moment. Cheap, and safe from any thread."""
-        return self._tally.snapshot()
+        return self._opening.tally.snapshot()
+
+    def stats(self) -> Stats:
+        """How the downloader stands with each host at this moment. Safe from any thread."""
+        return self._opening.stats()
 
     async def aclose(self) -> None:
         """End what is under way with `ClosedError`, wait for it, then close all that is underneath.
 
         Connections close next, then threads and processes, after their running calls. Safe to call twice.
         """
-        self._closed = True
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close(asyncio.current_task()))
+        closing = self._opening.close()
         # Two who close at once wait for the same; neither being cancelled ends it half-way.
-        await wait_all((self._closing,))
-        self._closing.result()
-
-    async def _close(self, closer: asyncio.Task[Any] | None) -> None:
-        """Close in the order in which things rest on each other."""
-        engine, self._engine = self._engine, None
-        closers: list[Callable[[], Awaitable[None]]] = [lambda: self._calls.stop(but=closer)]
-        if engine is not None:
-            closers += [run.stop for run in engine.runs]
-        if (transport := engine.transport if engine is not None else self._transport) is not None:
-            closers.append(transport.aclose)
-        closers += [self._disk.aclose, self._lookups.aclose, self.threads.aclose, self.processes.aclose]
-        await close_in_order(closers)
+        await wait_all((closing,))
+        closing.result()
 
     def _ready(self) -> Engine:
-        """The engine, made on first use in the loop that it then belongs to."""
-        if self._closed:
-            raise ClosedError("this downloader is closed and takes no more work: make a new one")
-        if self._engine is None:
-            self._engine = Engine(
-                self._transport
-                or new_transport(self._lookups.resolve, self._ssl_context, self._family, self._session),
-                self._disk,
-                self.limits,
-                self._tally,
-                Credentials(os.environ if self._trust_env else None),
-            )
-        return self._engine
-
-    async def _open(self) -> Engine:
-        engine = self._ready()
-        if self._netrc:
-            # Downloads that start together all wait for the passwords, and none goes out without them.
-            async with self._opening:
-                if self._netrc:
-                    engine.credentials.netrc = await self._disk.run(read_netrc)
-                    self._netrc = False
-        return engine
-
-    async def _folder(self, engine: Engine, dest: StrPath) -> Destination:
-        await self._open()
-        return await engine.disk.run(inspect_folder, dest)
-
-    def _afterwards(self, function: Postprocess | None, where: PostprocessIn) -> Afterwards | None:
-        return afterwards(
-            function,
-            where,
-            processes=self.processes,
-            threads=self.threads,
-            in_flight=self.limits.max_downloads,
-        )
+        return self._opening.ready()

@@ -8,9 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asyncflags.errors import DownloadError
+from asyncflags.errors import DownloadError, TotalTimeout
 
-__all__ = ["ActiveDownload", "Event", "Outcome", "Progress", "Report", "Request", "Result"]
+__all__ = [
+    "ActiveDownload",
+    "Event",
+    "HostStats",
+    "Outcome",
+    "Progress",
+    "Report",
+    "Request",
+    "Result",
+    "Stats",
+]
 
 MAX_REPORTED_FAILURES = 1000
 """A `Report` keeps this many failures, so that a list of millions cannot fill memory."""
@@ -38,6 +48,7 @@ class Request:
     size: int | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
     mirrors: tuple[str, ...] = field(default=(), kw_only=True)
+    priority: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +155,7 @@ class Report:
         attempts: Attempts made in all; more than the downloads means that some were retried.
         elapsed: Seconds for the whole list.
         failures: The first 1,000 failures, in the order in which they happened.
+        expired: The run's deadline passed before all was done; the list may hold more than was read.
     """
 
     completed: int = 0
@@ -153,6 +165,7 @@ class Report:
     attempts: int = 0
     elapsed: float = 0.0
     failures: tuple[Outcome, ...] = ()
+    expired: bool = False
 
     @property
     def total(self) -> int:
@@ -165,8 +178,11 @@ class Report:
         Raises:
             ExceptionGroup: Of the `DownloadError` of each failure kept; its message tells the full count.
         """
+        errors = [outcome.error for outcome in self.failures if outcome.error is not None]
+        if self.expired and not errors:
+            message = "the run's deadline passed before the list was read to its end"
+            raise ExceptionGroup(message, [TotalTimeout(message)])
         if self.failed:
-            errors = [outcome.error for outcome in self.failures if outcome.error is not None]
             raise ExceptionGroup(f"{self.failed} of {self.total} downloads failed", errors)
 
 
@@ -215,18 +231,24 @@ class Event:
     """Something a caller may want to know while downloads run.
 
     Attributes:
-        kind: ``"retrying"`` (an attempt failed, another follows), ``"backing_off"`` (a host asked for a
-            pause), ``"redirected"``, ``"length_unverified"`` (the body's end could not be proven),
+        kind: Of a download: ``"finished"`` and ``"failed"`` (it is over, after *seconds*), ``"retrying"`` (an attempt
+            failed, another follows), ``"redirected"``, ``"length_unverified"`` (the body's end could not be proven),
             ``"resumed"`` (a part of an earlier run is taken up), ``"resume_refused"`` (the server does not
             prove that its file is still the same version, so it is begun anew), ``"digest_unusable"`` (a
             digest that cannot be read or is of no known algorithm), ``"checksum_unlisted"``,
             ``"mirror_dropped"`` (a source is given up), ``"segments_limited"`` and ``"segments_refused"``
-            (fewer connections, or a single one, go on with the file), ``"journal_damaged"``,
-            ``"journal_lost"`` and ``"journal_unwritable"`` (the run goes on without its journal, or with a
-            new one).
-        url: The URL it speaks of, credentials redacted; ``""`` for a journal.
-        detail: One sentence.
-        seconds: How long the pause is, for ``"retrying"`` and ``"backing_off"``; else 0.
+            (fewer connections, or a single one, go on with the file).
+            Of a host, told once however many requests are concerned: ``"backing_off"`` (it refused, and is left alone
+            for *seconds*), ``"circuit_opened"`` (it cannot be connected to, and is tried again after *seconds*),
+            ``"circuit_closed"`` (it answers again), ``"level_changed"`` (another number of connections was found to
+            be worth having), ``"paced"`` (requests to it are sent at no more than some rate).
+            Of a run: ``"waiting"`` (nothing has come for *seconds*; the detail names what is waited for),
+            ``"journal_damaged"``, ``"journal_lost"`` and ``"journal_unwritable"`` (the run goes on without its
+            journal, or with a new one).
+        url: The URL it speaks of, credentials redacted; of a host ``scheme://host``, with its port if that is not
+            the usual one; ``""`` for a run.
+        detail: One sentence; empty for ``"finished"``.
+        seconds: As the kind says, and the pause for ``"retrying"``; else 0.
         attempt: Number of the attempt it follows, from 1.
     """
 
@@ -235,3 +257,65 @@ class Event:
     detail: str
     seconds: float = 0.0
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStats:
+    """One host at one moment.
+
+    Attributes:
+        origin: ``scheme://host``, with its port if that is not the usual one.
+        queued: Downloads that wait for their turn there and have not begun.
+        in_flight: Requests under way.
+        level: Requests that may be under way now.
+        is_settled: Whether that number is not being looked for.
+        resumes_in: Seconds of the host's pause that are left; 0: none.
+        events: Times in a row that it refused; any number of refused requests at once count as one.
+        requests_per_second: At most so many are begun, learned or set; ``None``: any number.
+        is_open: Whether it is left alone because it cannot be connected to.
+        cause: What the first of its failed connections failed with; empty while there is none.
+        requests: Requests sent.
+        refused: Those answered by 429, by 503 or with a pause to make.
+        failed: Those that got no answer.
+        size: Bytes of bodies received.
+        latency: Seconds from a request to the head of its answer, a moving average; 0: none came yet.
+    """
+
+    origin: str
+    queued: int = 0
+    in_flight: int = 0
+    level: int = 0
+    is_settled: bool = False
+    resumes_in: float = 0.0
+    events: int = 0
+    requests_per_second: float | None = None
+    is_open: bool = False
+    cause: str = ""
+    requests: int = 0
+    refused: int = 0
+    failed: int = 0
+    size: int = 0
+    latency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """The hosts of a downloader at one moment.
+
+    Attributes:
+        hosts: The most requests in flight first, at most 1,000.
+        host_count: Hosts that are known in all.
+        queued: Downloads that wait for their turn and have not begun.
+        in_flight: Requests under way.
+        sleeping: Downloads that have begun and wait for a host or for a pause to end.
+        remembered: Hosts that are known and have no work.
+        waiting_for: What is waited for, as a sentence; empty: nothing.
+    """
+
+    hosts: tuple[HostStats, ...] = ()
+    host_count: int = 0
+    queued: int = 0
+    in_flight: int = 0
+    sleeping: int = 0
+    remembered: int = 0
+    waiting_for: str = ""

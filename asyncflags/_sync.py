@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack, cast
 
 from asyncflags._client import AsyncDownloader
 from asyncflags._engine.crossing import SyncOutcomes
 from asyncflags._engine.feeding import as_request, fed, refuse_single
 from asyncflags._engine.options import ClientOptions, DownloadOptions
 from asyncflags._engine.postprocess import PostprocessIn
-from asyncflags._models import Progress, Report, Request, Result
+from asyncflags._models import Progress, Report, Request, Result, Stats
 from asyncflags.bridges.portal import Portal, in_order, refuse_running_loop, result_of
 from asyncflags.errors import ClosedError
 
@@ -42,11 +42,12 @@ class Downloader:
     Args:
         **options: The keywords of `AsyncDownloader`, with the same meaning: ``limits``, ``transport``,
             ``session`` (which must belong to no other loop), ``ssl_context``, ``family``, ``trust_env``,
-            ``netrc``, ``on_event`` (called in the loop's thread), and the defaults of `DownloadOptions`.
+            ``netrc``, ``respect_robots``, ``rate_limit``, ``host_rate_limit``, ``on_event`` (called in the
+            loop's thread), and the defaults of `DownloadOptions`.
 
     Raises:
         TypeError: An option of that name does not exist, or has another type.
-        ValueError: An option is out of range, or two of them exclude each other.
+        ValueError: An option is out of range, two of them exclude each other, or what one needs is not installed.
     """
 
     def __init__(self, **options: Unpack[ClientOptions]) -> None:
@@ -139,6 +140,7 @@ class Downloader:
         urls: Iterable[str | Request],
         dest: StrPath = ".",
         *,
+        deadline: float | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -148,13 +150,23 @@ class Downloader:
         Unlike there *urls* is taken lazily, twice ``Limits.max_downloads`` ahead of the reader. Leaving
         the loop early cancels what is under way.
 
+        Args:
+            urls: Any iterable of URLs and requests.
+            dest: The folder; made if it is missing.
+            deadline: Seconds for the whole run, from this call; ``None``: any time. When it passes, the
+                downloads under way fail with `TotalTimeout`.
+            postprocess, postprocess_in: As for `download`.
+            **options: See `DownloadOptions`.
+
         Raises:
             DownloadError: When the result of a download that failed is reached; the rest is cancelled.
             RuntimeError: This thread's event loop is running.
         """
         refuse_running_loop("Downloader.map", "async with AsyncDownloader.as_completed")
         refuse_single(urls)
-        start = self._downloader._mapper(dest, postprocess, postprocess_in, options)
+        runs = self._downloader._runs
+        after = runs.after(postprocess, postprocess_in)
+        start = runs.mapper(dest, after, deadline, cast("dict[str, Any]", options))
         started = (self._start(functools.partial(start, as_request(url))) for url in urls)
         return in_order(started, 2 * self.limits.max_downloads)
 
@@ -186,6 +198,7 @@ class Downloader:
         dest: StrPath = ".",
         *,
         journal: StrPath | None = None,
+        deadline: float | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -217,6 +230,7 @@ class Downloader:
                 fed(urls),
                 dest,
                 journal=journal,
+                deadline=deadline,
                 postprocess=postprocess,
                 postprocess_in=postprocess_in,
                 **options,
@@ -231,6 +245,7 @@ class Downloader:
         dest: StrPath = ".",
         *,
         journal: StrPath | None = None,
+        deadline: float | None = None,
         postprocess: Postprocess | None = None,
         postprocess_in: PostprocessIn = "process",
         **options: Unpack[DownloadOptions],
@@ -251,6 +266,7 @@ class Downloader:
                 fed(urls),
                 dest,
                 journal=journal,
+                deadline=deadline,
                 postprocess=postprocess,
                 postprocess_in=postprocess_in,
                 **options,
@@ -277,9 +293,24 @@ class Downloader:
         refuse_running_loop("Downloader.to_process", "await AsyncDownloader.to_process")
         return result_of(self.processes.submit(function, *args))
 
+    def set_rate_limit(self, bytes_per_second: float | None, *, host: str | None = None) -> None:
+        """Change how fast bodies may come, at once, for what is under way too. Safe from any thread.
+
+        Arguments are those of `AsyncDownloader.set_rate_limit`.
+
+        Raises:
+            TypeError: An argument has another type.
+            ValueError: The limit is 0 or negative, or *host* names no origin.
+        """
+        self._downloader.set_rate_limit(bytes_per_second, host=host)
+
     def progress(self) -> Progress:
         """The counters of this moment. Cheap, and safe from any thread."""
         return self._downloader.progress()
+
+    def stats(self) -> Stats:
+        """How the downloader stands with each host at this moment. Safe from any thread."""
+        return self._downloader.stats()
 
     def close(self) -> None:
         """End what is under way with `ClosedError` and close everything underneath. Safe to call twice."""
@@ -343,6 +374,7 @@ def download_many(
     dest: StrPath = ".",
     *,
     journal: StrPath | None = None,
+    deadline: float | None = None,
     postprocess: Postprocess | None = None,
     postprocess_in: PostprocessIn = "process",
     **options: Unpack[DownloadOptions],
@@ -361,6 +393,7 @@ def download_many(
             urls,
             dest,
             journal=journal,
+            deadline=deadline,
             postprocess=postprocess,
             postprocess_in=postprocess_in,
             **options,

@@ -161,7 +161,15 @@ class ConnectError(TransportError):
 
 
 class DnsError(TransportError):
-    """The host name did not resolve."""
+    """The host name did not resolve.
+
+    Attributes:
+        temporary: Whether the resolver could not tell just now, as opposed to knowing of no such name.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = False, **about: Any) -> None:
+        super().__init__(message, **about)
+        self.temporary = temporary
 
 
 class ReadError(TransportError):
@@ -199,7 +207,7 @@ class TooSlow(TransferTimeout):
 
 
 class TotalTimeout(DownloadError, TimeoutError):
-    """The whole download, retries included, took longer than ``Timeout.total`` seconds."""
+    """The whole download took longer than ``Timeout.total`` seconds, or its run than its deadline."""
 
 
 class TlsError(DownloadError):

@@ -47,6 +47,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(.+\.)?(Content|ExchangeRequest|FlagOrigin|Handler|MockResponse|Outcomes|ResponseStream)"),
     ("py:.*", r"(.+\.)?(Buffer|C|GroupedCall|PickleBuffer|ProcessView|Streaming|ThreadView|stream)"),
     ("py:.*", r"(.+\.)?(FAULTS|HOSTILE_.+|Script|SyncOutcomes|Transport|_Picklable)"),
+    ("py:.*", r"(.+\.)?(CollectorRegistry|MeterProvider|Metric)"),
 ]
 
 _HOMES = {

@@ -46,14 +46,18 @@ PUBLIC_MODULES = (
     "asyncflags.aiohttp",
     "asyncflags.bridges",
     "asyncflags.errors",
+    "asyncflags.opentelemetry",
+    "asyncflags.prometheus",
     "asyncflags.testing",
 )
 CANNOT_FAIL = {
     "AsyncDownloader.aclose",
     "AsyncDownloader.progress",
+    "AsyncDownloader.stats",
     "AsyncDownloader.to_thread",
     "Downloader.close",
     "Downloader.progress",
+    "Downloader.stats",
 }
 """Callables of the downloaders that raise no error of their own."""
 

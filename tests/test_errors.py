@@ -16,6 +16,7 @@ ABOUT: dict[str, Any] = {"url": URL, "attempts": 3, "request": Request(URL, head
 
 MORE: dict[str, dict[str, Any]] = {
     "TruncatedBody": {"expected": 9, "received": 4},
+    "DnsError": {"temporary": True},
     "StatusError": {"status": 503, "retry_after": 7.5},
     "ChecksumMismatch": {"algorithm": "sha256", "expected": "00", "actual": "ff"},
     "BlockedUrl": {"address": "127.0.0.1", "reason": "private"},

@@ -28,7 +28,15 @@ def run(code: str) -> str:
 
 @pytest.mark.parametrize(
     "module",
-    ["asyncflags", "asyncflags.bridges", "asyncflags.testing", "asyncflags.errors", "asyncflags.aiohttp"],
+    [
+        "asyncflags",
+        "asyncflags.aiohttp",
+        "asyncflags.bridges",
+        "asyncflags.errors",
+        "asyncflags.opentelemetry",
+        "asyncflags.prometheus",
+        "asyncflags.testing",
+    ],
 )
 def test_every_name_that_is_promised_is_there_and_documented(module: str) -> None:
     loaded = importlib.import_module(module)

@@ -25,6 +25,8 @@ LEVELS = {
     "_sync": 7,
     "_cli": 8,
     "aiohttp": 8,
+    "opentelemetry": 8,
+    "prometheus": 8,
     "testing": 8,
     "__init__": 9,
     "__main__": 9,

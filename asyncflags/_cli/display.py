@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from asyncflags._models import ActiveDownload, Progress
+if TYPE_CHECKING:
+    from asyncflags._models import ActiveDownload, HostStats, Progress, Stats
 
-__all__ = ["Estimate", "Pace", "active_text", "count_text", "duration_text", "estimate", "progress_text",
-           "size_text"]  # fmt: skip
+__all__ = ["Estimate", "Pace", "active_text", "count_text", "duration_text", "estimate", "host_texts",
+           "progress_text", "size_text", "waiting_text"]  # fmt: skip
 
 _WINDOW_SECONDS = 5.0
+_SHOWN_HOSTS = 3
+# A pause between two files is no silence.
+_SILENCE_SECONDS = 10.0
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -30,14 +36,24 @@ class Estimate:
 
 
 class Pace:
-    """How fast bytes and files have come over the last five seconds."""
+    """How fast bytes and files have come over the last five seconds.
+
+    Attributes:
+        silence: Seconds since the last byte came or the last download ended.
+    """
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int, int]] = deque()
+        self._came_at = 0.0
+        self.silence = 0.0
 
     def add(self, progress: Progress) -> None:
         """Take a snapshot; they come in the order of their time."""
-        self._marks.append((progress.seconds, progress.size, progress.completed + progress.failed))
+        mark = (progress.seconds, progress.size, progress.completed + progress.failed)
+        if not self._marks or self._marks[-1][1:] != mark[1:]:
+            self._came_at = progress.seconds
+        self.silence = progress.seconds - self._came_at
+        self._marks.append(mark)
         while len(self._marks) > 2 and self._marks[1][0] <= progress.seconds - _WINDOW_SECONDS:
             self._marks.popleft()
 
@@ -108,6 +124,54 @@ def progress_text(progress: Progress, total: int | None, so_far: Estimate) -> st
     if progress.failed:
         parts.append(f"{count_text(progress.failed)} failed")
     return ", ".join(parts)
+
+
+def host_texts(stats: Stats) -> tuple[str, ...]:
+    """A line for each host that is left alone, asked for a pause or is paced: at most three.
+
+    Those that pause come first, the longest pause before the others; then those with most to do.
+    """
+    # Of a host that nobody waits for there is no news.
+    awaited = [host for host in stats.hosts if host.queued or host.in_flight or host.resumes_in > 0]
+    resting = [host for host in awaited if _is_resting(host)]
+    resting.sort(key=lambda host: -host.resumes_in)
+    paced = [host for host in awaited if host.requests_per_second is not None and not _is_resting(host)]
+    paced.sort(key=lambda host: -(host.queued + host.in_flight))
+    told = [*resting, *paced]
+    texts = [_host_text(host) for host in told[:_SHOWN_HOSTS]]
+    if len(told) > _SHOWN_HOSTS:
+        more = len(told) - _SHOWN_HOSTS
+        texts[-1] += f" (and {count_text(more)} more host{'' if more == 1 else 's'})"
+    return tuple(texts)
+
+
+def _is_resting(host: HostStats) -> bool:
+    return host.is_open or host.resumes_in > 0
+
+
+def _host_text(host: HostStats) -> str:
+    name = host.origin.partition("://")[2] or host.origin
+    if host.is_open:
+        again = f"in {_seconds_text(host.resumes_in)}" if host.resumes_in > 0 else "soon"
+        return f"{name}: connections fail, tried again {again}"
+    if host.resumes_in > 0:
+        return f"{name} asked for a pause, {_seconds_text(host.resumes_in)} left"
+    assert host.requests_per_second is not None
+    rate = f"{host.requests_per_second:.3g}"
+    return f"{name}: {host.level} at once, {rate} request{'' if rate == '1' else 's'}/s"
+
+
+def _seconds_text(seconds: float) -> str:
+    """A countdown, which never shows 0 while there is something left."""
+    whole = math.ceil(seconds)
+    return f"{whole} s" if whole < 60 else duration_text(whole)
+
+
+def waiting_text(stats: Stats, pace: Pace) -> str | None:
+    """What is waited for, once nothing has come for ten seconds; else ``None``."""
+    if pace.silence < _SILENCE_SECONDS or not stats.waiting_for:
+        return None
+    return f"nothing for {_seconds_text(pace.silence)}: {stats.waiting_for}"
 
 
 def active_text(download: ActiveDownload) -> str:

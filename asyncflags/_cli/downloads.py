@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import asyncflags
 from asyncflags._cli.complaints import Refusal
-from asyncflags._cli.exit_codes import BROKEN_PIPE, STORAGE, USAGE, code_of
+from asyncflags._cli.display import count_text
+from asyncflags._cli.exit_codes import BROKEN_PIPE, NETWORK, STORAGE, USAGE, code_of
 from asyncflags._cli.input_list import OpenList, UrlList, count_urls
 from asyncflags._cli.output import object_line, path_line, silence
 from asyncflags._cli.screen import Screen
 from asyncflags._cli.tally import Tally
+from asyncflags._engine.deadlines import message_of, within
 from asyncflags._engine.journaling import JournalUse
 from asyncflags._models import Event, Outcome, Request
 from asyncflags.bridges import ThreadBridge
-from asyncflags.errors import DownloadError
+from asyncflags.errors import DownloadError, TotalTimeout
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["event_text", "get_all"]
 
 _BATCH = 256
-_ALWAYS_TOLD = frozenset({"checksum_unlisted", "mirror_dropped"})
+# These are told as the outcomes that they are.
+_OUTCOMES = frozenset({"finished", "failed"})
+_ALWAYS_TOLD = frozenset({"checksum_unlisted", "mirror_dropped", "waiting"})
 
 
 async def get_all(plan: Plan, opened: OpenList | None, interruption: Interruption) -> int:
@@ -69,6 +74,7 @@ class _Run:
     def __init__(self, plan: Plan, opened: OpenList | None, interruption: Interruption) -> None:
         self.tally = Tally()
         self.interrupted = False
+        self._unbegun = 0
         self._plan = plan
         self._screen = Screen(plan, interruption)
         self._list = None if opened is None else UrlList(opened, self._refuse_line)
@@ -78,7 +84,7 @@ class _Run:
     async def download(self) -> None:
         """Do it, and tell of every outcome."""
         async with self._downloader() as downloader:
-            self._screen.begin(downloader.progress, lambda: self._total)
+            self._screen.begin(downloader.progress, lambda: self._total, downloader.stats)
             if self._plan.file is not None:
                 await self._to_file(downloader, self._plan.file)
             else:
@@ -100,11 +106,15 @@ class _Run:
                     max_downloads=plan.jobs,
                     max_connections_per_host=plan.per_host,
                     max_segments=plan.segments,
+                    max_requests_per_second=plan.request_rate,
                 ),
                 ssl_context=plan.tls,
                 family=plan.family,
                 trust_env=plan.trust_env,
                 netrc=plan.netrc,
+                respect_robots=plan.respect_robots,
+                rate_limit=plan.rate_limit,
+                host_rate_limit=plan.host_rate_limit,
                 on_event=self._tell_event,
                 **plan.options,
             )
@@ -118,8 +128,9 @@ class _Run:
             if sys.stdout is None:
                 raise Refusal("-o -: standard output is closed", STORAGE)
             destination = sys.stdout.buffer
+        work = downloader.download(request, destination)
         try:
-            outcome = Outcome(request, await downloader.download(request, destination))
+            outcome = Outcome(request, await within(self._plan.deadline, time.monotonic(), request, work))
         except DownloadError as error:
             if file == "-" and isinstance(error.__cause__, OSError):
                 # What lies in the buffer of the stream would fail once more at the interpreter's end.
@@ -136,11 +147,15 @@ class _Run:
         if plan.verbose and plan.journal is not None:
             self._screen.tell(f"the journal is {plan.journal}")
         try:
-            async with downloader._many(self._requests(), plan.folder, journal, None, {}) as outcomes:
+            async with downloader._runs.many(
+                self._requests(), plan.folder, journal, None, plan.deadline, {}
+            ) as outcomes:
                 while batch := await outcomes.take(_BATCH):
                     for outcome in batch:
                         self._take(outcome)
                     await self._screen.room()
+            if outcomes.expired:
+                self._tell_expiry()
         except DownloadError as error:
             # Not one download but the folder or the journal of all of them; of the list nothing was read.
             self._fail(error)
@@ -161,17 +176,37 @@ class _Run:
     def _take(self, outcome: Outcome) -> None:
         self.tally.add(outcome)
         if outcome.error is not None:
-            self._screen.tell(str(outcome.error))
+            if self._is_unbegun(outcome.error):
+                # There may be thousands of them, and one sentence tells of all.
+                self._unbegun += 1
+            else:
+                self._screen.tell(str(outcome.error))
         line = object_line(outcome) if self._plan.as_json else path_line(outcome)
         if line is not None:
             self._screen.result(line)
+
+    def _is_unbegun(self, error: DownloadError) -> bool:
+        """Whether a download failed because the deadline of its run passed before its turn came."""
+        plan = self._plan
+        is_of_list = plan.deadline is not None and plan.file is None and not plan.verbose
+        return is_of_list and isinstance(error, TotalTimeout) and not error.attempts
+
+    def _tell_expiry(self) -> None:
+        assert self._plan.deadline is not None
+        unbegun = f"; {count_text(self._unbegun)} downloads had not begun" if self._unbegun else ""
+        self._screen.tell(message_of(self._plan.deadline) + unbegun)
+        # Also when nothing failed: there may be more in the list than was read.
+        self.tally.note(NETWORK)
 
     def _fail(self, error: DownloadError) -> None:
         self._screen.tell(str(error))
         self.tally.note(code_of(error))
 
     def _tell_event(self, event: Event) -> None:
-        # What happens to the journal concerns the next run too, and the others tell how far to trust a file.
+        if event.kind in _OUTCOMES or (event.kind == "waiting" and self._plan.quiet):
+            return
+        # What happens to the journal concerns the next run too, and the others tell how far to trust a file, or why
+        # nothing happens at all.
         if self._plan.verbose or event.kind.startswith("journal_") or event.kind in _ALWAYS_TOLD:
             self._screen.tell(event_text(event))
 

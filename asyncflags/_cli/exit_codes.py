@@ -10,6 +10,7 @@ __all__ = [
     "BROKEN_PIPE",
     "COMPLETE",
     "INTERRUPTED",
+    "NETWORK",
     "OTHER",
     "STORAGE",
     "TERMINATED",

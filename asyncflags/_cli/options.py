@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
@@ -17,10 +17,13 @@ from asyncflags._cli.values import (
     HEADER,
     HEADER_TEXT,
     PROXY,
+    RATE,
+    REQUEST_RATE,
     SECONDS,
     WEB_URL,
     Bytes,
     Whole,
+    WholeOrAuto,
 )
 
 if TYPE_CHECKING:
@@ -101,10 +104,19 @@ _OPTIONS = (
     option(_NETWORK, "-k", "--insecure", is_flag=True, help="Do not verify certificates. Warns."),
     option(_PACE, "-j", "--jobs", type=Whole(least=1), default=64, show_default=True,
            help="Downloads at once."),
-    option(_PACE, "--per-host", type=Whole(least=1), default=8, show_default=True,
-           help="Downloads at once from one host."),
+    option(_PACE, "--per-host", type=WholeOrAuto(least=1), default="auto", show_default=True,
+           metavar="N|auto",
+           help="Requests at once to one host; auto finds out how many make it faster."),
     option(_PACE, "--segments", type=Whole(least=1), default=1, show_default=True,
            help="Connections for one large file, if its server takes ranges."),
+    option(_PACE, "--rate", "request_rate", type=REQUEST_RATE, metavar="N[/s|/m|/h]",
+           help="Begin at most N requests to one host in a second, minute or hour.  [default: any]"),
+    option(_PACE, "--limit-rate", "rate_limit", type=RATE,
+           help="Bytes a second of all downloads together; k, M, G as for --max-size.  [default: any]"),
+    option(_PACE, "--limit-rate-per-host", "host_rate_limit", type=RATE,
+           help="Bytes a second from each host.  [default: any]"),
+    option(_PACE, "--robots", "respect_robots", is_flag=True,
+           help="Ask each host for its robots.txt first, and follow it."),
     option(_PACE, "--retries", type=Whole(least=0), default=5, show_default=True,
            help="Attempts after the first one."),
     option(_PACE, "--connect-timeout", type=SECONDS, default="10", show_default=True,
@@ -113,6 +125,8 @@ _OPTIONS = (
            help="Seconds without a byte; 0: no limit."),
     option(_PACE, "--timeout", "total_timeout", type=SECONDS, default="0",
            help="Seconds for one whole download, retries included; 0: no limit.  [default: 0]"),
+    option(_PACE, "--deadline", type=SECONDS, default="0",
+           help="Seconds for the whole run; what is unfinished then fails; 0: no limit.  [default: 0]"),
     option(_PACE, "--min-speed", type=Bytes(least=0), default="1", show_default=True,
            help="Give up an attempt slower than this, in bytes/s over a minute; 0: never."),
     option(_OUTPUT, "-q", "--quiet", is_flag=True, help="No progress and no summary."),
@@ -144,8 +158,13 @@ class Plan:
         checksum: Of the one URL, or ``None``.
         jobs: Downloads at once.
         mirrors: Further URLs of the one file.
-        per_host: Downloads at once from one host.
+        per_host: Requests at once to one host.
         segments: Connections for one large file.
+        request_rate: Requests a second to one host, or ``None``.
+        rate_limit: Bytes a second, or ``None``.
+        host_rate_limit: Bytes a second from each host, or ``None``.
+        respect_robots: Whether robots.txt is followed.
+        deadline: Seconds for the whole run, or ``None``.
         family: ``socket.AF_INET``, ``AF_INET6`` or 0 for both.
         tls: The TLS context, or ``None`` for the usual one.
         trust_env: Whether the environment's proxies count.
@@ -167,8 +186,13 @@ class Plan:
     checksum: str | None
     jobs: int
     mirrors: tuple[str, ...]
-    per_host: int
+    per_host: int | Literal["auto"]
     segments: int
+    request_rate: float | None
+    rate_limit: int | None
+    host_rate_limit: int | None
+    respect_robots: bool
+    deadline: float | None
     family: int
     tls: ssl.SSLContext | None = field(repr=False)
     trust_env: bool
@@ -243,6 +267,11 @@ def _plan(given: Mapping[str, Any], *, journal: str | None, retries_failed: bool
         mirrors=tuple(given["mirrors"]),
         per_host=given["per_host"],
         segments=given["segments"],
+        request_rate=given["request_rate"],
+        rate_limit=given["rate_limit"],
+        host_rate_limit=given["host_rate_limit"],
+        respect_robots=given["respect_robots"],
+        deadline=given["deadline"],
         family=_family(given),
         tls=tls_context(
             authorities=given["cacert"],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncflags._cli.live_bar import LiveBar
     from asyncflags._cli.options import Plan
     from asyncflags._cli.running import Interruption
-    from asyncflags._models import Progress
+    from asyncflags._models import Progress, Stats
 
 __all__ = ["Screen"]
 
@@ -55,17 +55,24 @@ class Screen:
         self._ending = False
         interruption.on_request = lambda: self.tell("stopping; interrupt again to end at once")
 
-    def begin(self, progress: Callable[[], Progress], total: Callable[[], int | None]) -> None:
+    def begin(
+        self,
+        progress: Callable[[], Progress],
+        total: Callable[[], int | None],
+        stats: Callable[[], Stats] | None = None,
+    ) -> None:
         """Start to show progress, if it is to be shown.
 
         Args:
             progress: Gives a snapshot; called from any thread.
             total: Gives the number of downloads in all, ``None`` while it is unknown; called from any thread.
+            stats: Tells of the hosts, for the live bar; called from any thread. ``None``: nobody does.
         """
         if self._style == "live" and sys.stderr is not None:
             from asyncflags._cli.live_bar import LiveBar, Picture
 
-            self._bar = LiveBar(Picture(progress, total), sys.stderr, forced=not _is_terminal(sys.stderr))
+            picture = Picture(progress, total, stats)
+            self._bar = LiveBar(picture, sys.stderr, forced=not _is_terminal(sys.stderr))
             self._interruption.on_exit = self._bar.give_up
             self._bar.start()
         elif self._style == "plain":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -21,14 +21,19 @@ __all__ = [
     "HEADER",
     "HEADER_TEXT",
     "PROXY",
+    "RATE",
+    "REQUEST_RATE",
     "SECONDS",
     "WEB_URL",
     "Bytes",
     "Whole",
+    "WholeOrAuto",
 ]
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_REQUESTS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:/([smhd]?))?", re.IGNORECASE)
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -49,6 +54,20 @@ class Whole(Kind):
         if number < self._least:
             self.fail(f"must be at least {self._least}, not {number}", param, ctx)
         return number
+
+
+class WholeOrAuto(Kind):
+    """A whole number of at least *least*, or ``auto``: what suits is found out."""
+
+    name = "N|auto"
+
+    def __init__(self, *, least: int) -> None:
+        self._number = Whole(least=least)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["auto"]:
+        return "auto" if value == "auto" else self._number.convert(value, param, ctx)
 
 
 class Seconds(Kind):
@@ -84,6 +103,32 @@ class Bytes(Kind):
         if size < self._least:
             self.fail(f"must be at least {self._least} byte, not {value}", param, ctx)
         return size
+
+
+class Rate(Kind):
+    """Bytes a second; k, M, G and T as for `Bytes`, and 0 becomes ``None``, no limit, as with curl and wget."""
+
+    name = "RATE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if not isinstance(value, str):
+            return value or None
+        return Bytes(least=0).convert(value.removesuffix("/s"), param, ctx) or None
+
+
+class RequestRate(Kind):
+    """Requests a second, spelled as for curl's ``--rate``: so many in a second, a minute, an hour or a day."""
+
+    name = "N[/s|/m|/h]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        matched = _REQUESTS.fullmatch(str(value).strip())
+        number = float(matched[1]) if matched is not None else 0.0
+        if matched is None or matched[2] == "" or not number:
+            self.fail(f"{value!r} is no rate of requests: write 5/s, 30/m or 100/h", param, ctx)
+        return number / _PERIODS[(matched[2] or "s").lower()]
 
 
 class Header(Kind):
@@ -188,6 +233,8 @@ class WebUrl(Kind):
 
 
 SECONDS = Seconds()
+RATE = Rate()
+REQUEST_RATE = RequestRate()
 HEADER = Header()
 HEADER_TEXT = HeaderText()
 CREDENTIALS = Credentials()

@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asyncflags._engine.bandwidth import Bandwidth
 from asyncflags._engine.batches import Blocks
+from asyncflags._engine.budget import Budget
 from asyncflags._engine.hosts import Hosts
 from asyncflags._engine.job import Job, Skipped
 from asyncflags._engine.leftovers import Leftovers
 from asyncflags._engine.planning import Names
 from asyncflags._engine.postprocess import Afterwards, processed
+from asyncflags._engine.robots import Robots, RobotsFetch
 from asyncflags._models import Result
 from asyncflags._policies.backoff import Backoff
 from asyncflags._policies.segments import SegmentRules
@@ -46,6 +49,11 @@ class Engine:
         limits: How much happens at once.
         tally: Counts and tells.
         credentials: Who asks.
+        bandwidth: How fast; ``None``: without a limit.
+        robots: Whether the robots.txt of each origin is respected.
+
+    Raises:
+        ValueError: It is to be, and its parser is not installed.
     """
 
     def __init__(
@@ -55,6 +63,9 @@ class Engine:
         limits: Limits,
         tally: Tally,
         credentials: Credentials,
+        bandwidth: Bandwidth | None = None,
+        *,
+        robots: bool = False,
     ) -> None:
         self.transport = transport
         self.disk = disk
@@ -62,16 +73,19 @@ class Engine:
         self.limits = limits
         self.tally = tally
         self.credentials = credentials
-        self.hosts = Hosts(limits.max_connections_per_host)
-        self.slots = asyncio.Semaphore(limits.max_downloads)
-        self.blocks = Blocks()
+        self.jitter = random.random
+        self.hosts = Hosts(limits, tally, jitter=lambda: self.jitter())
+        self.robots: Robots | None = None
+        if robots:
+            self.robots = Robots(RobotsFetch(transport, credentials), self.hosts.set_request_rate, disk.run)
+        self.bandwidth = bandwidth if bandwidth is not None else Bandwidth()
+        self.blocks = Blocks(Budget(limits.max_memory, holders=limits.max_downloads * limits.max_segments))
         self.names = Names()
         self.leftovers = Leftovers(disk, self.writes)
         self.runs: set[Outcomes] = set()
         self.backoff = Backoff()
         self.segment_rules = SegmentRules()
         self.time = asyncio.get_running_loop().time
-        self.jitter = random.random
 
     async def download(
         self,
@@ -100,11 +114,11 @@ class Engine:
             assert job is not None
             result = skipped_result(job, skipped)
         except DownloadError as error:
-            self.tally.failed += 1
             if job is None:
                 error.request = request
+            self.tally.fail(request, error, since=job.started if job is not None else None)
             raise
-        self.tally.completed += 1
+        self.tally.complete(request, result)
         return result
 
 

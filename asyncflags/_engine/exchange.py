@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from asyncflags._policies.redirects import REDIRECT_STATUSES, headers_for_hop, next_hop
 from asyncflags._transports.base import ExchangeRequest
-from asyncflags.errors import redact_url
+from asyncflags.errors import BlockedUrl, DownloadError, redact_url
 
 if TYPE_CHECKING:
     from asyncflags._engine.job import Job
     from asyncflags._engine.pace import Pace
     from asyncflags._engine.sources import Source
+    from asyncflags._engine.turns import Flight
     from asyncflags._policies.urls import Target
     from asyncflags._transports.base import ResponseStream
 
@@ -31,6 +32,7 @@ class Exchange:
 
     Attributes:
         target: What was asked last.
+        flight: The request of that, if there was one.
     """
 
     def __init__(self, job: Job, source: Source, pace: Pace) -> None:
@@ -38,6 +40,7 @@ class Exchange:
         self._source = source
         self._pace = pace
         self.target = source.target
+        self.flight: Flight | None = None
 
     async def follow(self, fields: Mapping[str, str], take: Callable[[ResponseStream], Awaitable[T]]) -> T:
         """Send the source's request with *fields* on top, and give the final answer to *take*.
@@ -56,9 +59,11 @@ class Exchange:
         while True:
             # Time spent waiting for a slot is nobody's silence.
             self._pace.hold()
-            async with engine.hosts.slot(target.origin):
+            self.flight = flight = await self._cleared(target)
+            try:
                 self._pace.restart()
-                stream = await engine.transport.open(self._request(target, headers))
+                flight.begin(self._pace)
+                stream = await self._open(flight, target, headers)
                 try:
                     if stream.status not in REDIRECT_STATUSES:
                         return await take(stream)
@@ -73,10 +78,41 @@ class Exchange:
                     )
                 finally:
                     await stream.aclose()
+            finally:
+                flight.land()
             seen.append(target.url)
             headers = headers_for_hop(headers, same_origin=hop.origin == target.origin)
             engine.tally.tell("redirected", target.url, f"to {redact_url(hop.url)}", attempt=job.attempts)
             target = self.target = hop
+
+    async def _cleared(self, target: Target) -> Flight:
+        """Wait for a slot of a host whose rules allow *target*."""
+        job, robots = self._job, self._job.engine.robots
+        flight = await job.turn.request(target.origin)
+        if robots is None:
+            return flight
+        try:
+            is_new = await robots.check(target, job.options)
+        except BaseException as error:
+            if isinstance(error, DownloadError) and not isinstance(error, BlockedUrl):
+                flight.failed(error)
+            flight.drop()
+            raise
+        if is_new:
+            # The rate that the rules ask for holds for this request, too.
+            flight.drop()
+            flight = await job.turn.request(target.origin)
+        return flight
+
+    async def _open(self, flight: Flight, target: Target, headers: Mapping[str, str]) -> ResponseStream:
+        """Send the request, and tell the host's lane what comes of it."""
+        try:
+            stream = await self._job.engine.transport.open(self._request(target, headers))
+        except DownloadError as error:
+            flight.failed(error)
+            raise
+        flight.answered(stream)
+        return stream
 
     def _request(self, target: Target, headers: Mapping[str, str]) -> ExchangeRequest:
         credentials, options = self._job.engine.credentials, self._job.options

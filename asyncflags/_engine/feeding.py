@@ -6,16 +6,20 @@ import asyncio
 import collections
 import contextlib
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from asyncflags._models import Request
 
 if TYPE_CHECKING:
     from asyncflags._engine.known import KnownFile
+    from asyncflags._engine.scheduler import Outcomes
+    from asyncflags._engine.turns import Turn
+    from asyncflags._policies.urls import Target
     from asyncflags._types import Urls
+    from asyncflags.errors import DownloadError
 
 __all__ = ["Entry", "Feed", "FromThread", "as_request", "fed", "refuse_single"]
 
@@ -30,6 +34,9 @@ class Entry:
         row: Id of its row in the journal; 0: it has none.
         is_named: Whether ``asked.path`` is the journal's and nobody else's in this run.
         known: What an earlier run recorded of the file, or ``None``.
+        run: The run that it belongs to, once it waits for its turn.
+        target: Its URL, once it was read.
+        is_unfinished: Whether it is to be taken up by a next run, although it has an outcome.
     """
 
     given: Request
@@ -37,6 +44,29 @@ class Entry:
     row: int = 0
     is_named: bool = False
     known: KnownFile | None = None
+    run: Outcomes | None = None
+    target: Target | None = None
+    is_unfinished: bool = False
+
+    @property
+    def flow(self) -> Outcomes | None:
+        """The list that it waits with."""
+        return self.run
+
+    @property
+    def priority(self) -> float:
+        """The higher, the sooner it begins."""
+        return self.asked.priority
+
+    def begin(self, turn: Turn) -> None:
+        """It has its turn."""
+        assert self.run is not None
+        self.run.begin(self, turn)
+
+    def refuse(self, error: Callable[[], DownloadError]) -> None:
+        """It will never have one."""
+        assert self.run is not None
+        self.run.refuse(self, error)
 
 
 def as_request(
@@ -91,6 +121,9 @@ class Feed:
     def __init__(self, urls: Urls) -> None:
         refuse_single(urls)
         self.ended = False
+        self._is_interrupted = False
+        # Who waits for the caller's iterable.
+        self._puller: asyncio.Task[Any] | None = None
         self._items: Iterator[str | Request] | None = None
         self._async_items: AsyncIterator[str | Request] | None = None
         if isinstance(urls, AsyncIterable):
@@ -125,15 +158,30 @@ class Feed:
         async with self._turn:
             if self.ended:
                 return None
+            self._puller = asyncio.current_task()
             try:
                 request = as_request(await anext(self._async_items))
             except StopAsyncIteration:
                 self.ended = True
                 return None
+            except asyncio.CancelledError:
+                self.ended = True
+                if not self._is_interrupted or self._puller is None or self._puller.uncancel():
+                    raise
+                return None
             except BaseException:
                 self.ended = True
                 raise
+            finally:
+                self._puller = None
         return Entry(request, request)
+
+    def interrupt(self) -> None:
+        """Take nothing more, and do not wait for what is about to come."""
+        self.ended = True
+        if self._puller is not None and not self._is_interrupted:
+            self._puller.cancel()
+        self._is_interrupted = True
 
     def end(self) -> None:
         """Take nothing more."""

@@ -14,7 +14,7 @@ from asyncflags._engine.settling import Skipped, settle
 from asyncflags._engine.sources import Sources
 from asyncflags._engine.transfer import Attempt
 from asyncflags._policies.checksums import Checksum
-from asyncflags._policies.retry import RETRY_AFTER_CAP, is_retryable
+from asyncflags._policies.retry import RETRY_AFTER_CAP, is_refusal, is_retryable
 from asyncflags._policies.urls import parse_url
 from asyncflags._storage.records import identity_of
 from asyncflags.errors import ChecksumMismatch, DownloadError, StatusError, TotalTimeout, redact_url
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from asyncflags._engine.options import Options
     from asyncflags._engine.planning import Destination, Place
     from asyncflags._engine.sources import Source
+    from asyncflags._engine.turns import Turn
     from asyncflags._models import Request
+    from asyncflags._policies.urls import Target
     from asyncflags._storage.claims import NameClaims
     from asyncflags._storage.records import PartRecord
 
@@ -44,6 +46,10 @@ class Job:
         run: The names that its run has given away; ``None``: it is no part of a list.
         publish_at_once: Whether the attempt that completes the body publishes it too.
         known: What an earlier run recorded of the file, or ``None``.
+        target: The URL, if somebody has read it already.
+
+    Attributes:
+        turn: Its right to run, and its way to the slots of hosts; there is one while it runs.
 
     Raises:
         InvalidUrl: The URL, or a mirror's, cannot be downloaded.
@@ -60,6 +66,7 @@ class Job:
         run: NameClaims | None = None,
         publish_at_once: bool = True,
         known: KnownFile | None = None,
+        target: Target | None = None,
     ) -> None:
         self.engine = engine
         self.request = request
@@ -68,7 +75,8 @@ class Job:
         self.publish_at_once = publish_at_once
         self.known = known
         self.run_names = run
-        self.target = parse_url(request.url)
+        self.target = target if target is not None else parse_url(request.url)
+        self.turn: Turn
         headers = engine.credentials.headers(self.target, request, options)
         self.sources = Sources(self.target, headers, request.mirrors)
         self.checksum = Checksum.parse(request.checksum) if request.checksum is not None else None
@@ -97,8 +105,11 @@ class Job:
         """What tells the URL from others, beside a part file."""
         return identity_of(self.target.url)
 
-    async def run(self) -> Body:
+    async def run(self, turn: Turn | None = None) -> Body:
         """Download until the body is whole and verified.
+
+        Args:
+            turn: Its turn, which is finished with it; ``None``: it waits for one.
 
         Raises:
             DownloadError: The last attempt's error, with the number of attempts.
@@ -106,10 +117,10 @@ class Job:
         """
         total = self.options.effective_timeout.total
         if total is None:
-            return await self._run_attempts()
+            return await self._run_attempts(turn)
         try:
             async with asyncio.timeout(total) as limit:
-                return await self._run_attempts()
+                return await self._run_attempts(turn)
         except TimeoutError as error:
             if isinstance(error, DownloadError) or not limit.expired():
                 raise
@@ -117,51 +128,79 @@ class Job:
                 TotalTimeout(f"not finished within {total:g} s, after {self.received} bytes")
             ) from error
 
-    async def _run_attempts(self) -> Body:
+    async def _run_attempts(self, turn: Turn | None) -> Body:
         engine = self.engine
-        async with engine.slots:
-            self.started = time.monotonic()
-            engine.tally.begin(self)
+        if turn is None:
             try:
-                if self.options.name_from == "url":
-                    await self.settle(None, self.target.url)
-                while True:
-                    self.attempts += 1
-                    engine.tally.attempts += 1
-                    attempt = Attempt(engine, self, self.sources.current)
-                    try:
-                        return await attempt.run()
-                    except DownloadError as error:
-                        delay = self._delay_after(error, attempt)
-                    engine.tally.retries += 1
-                    if delay:
-                        await asyncio.sleep(delay)
-            except BaseException as error:
-                if isinstance(error, DownloadError):
-                    self.labelled(error)
-                await self._put_away()
-                raise
-            finally:
-                engine.tally.end(self)
+                turn = await engine.hosts.begin(self.target.origin, self.request.priority)
+            except DownloadError as error:
+                raise self.labelled(error) from None
+        self.turn = turn
+        self.started = time.monotonic()
+        engine.tally.begin(self)
+        try:
+            if self.options.name_from == "url":
+                await self.settle(None, self.target.url)
+            while True:
+                self.attempts += 1
+                engine.tally.attempts += 1
+                attempt = Attempt(engine, self, self.sources.current)
+                try:
+                    return await attempt.run()
+                except DownloadError as error:
+                    delay = self._delay_after(error, attempt)
+                engine.tally.retries += 1
+                if delay:
+                    await turn.sleep(delay)
+        except BaseException as error:
+            if isinstance(error, DownloadError):
+                self.labelled(error)
+            await self._put_away()
+            raise
+        finally:
+            engine.tally.end(self)
+            turn.finish()
 
     def _delay_after(self, error: DownloadError, attempt: Attempt) -> float:
         """Seconds until the next attempt; raises *error* if there is none."""
         if self.is_spoiled:
             raise error
         self._count_progress()
-        retries = is_retryable(error)
-        if retries and isinstance(error, StatusError):
-            self._respect_pause(error, attempt)
+        engine, turn = self.engine, self.turn
+        # A host that is left alone for now is not asked again for the sake of one more download.
+        is_sent = error is not turn.refusal
+        retries = is_sent and is_retryable(error)
+        asks_too_much = isinstance(error, StatusError) and (error.retry_after or 0) > RETRY_AFTER_CAP
+        if retries and asks_too_much and self.sources.is_last:
+            raise error
         if self._changes_source(error, retries):
             return 0.0
-        if self.retries_left < 1 or not retries:
+        if not retries or not self.options.retries:
+            if not is_sent:
+                self.attempts -= 1
+                engine.tally.attempts -= 1
+            raise error
+        if isinstance(error, StatusError) and is_refusal(error.status, error.retry_after):
+            return self._delay_after_refusal(error, attempt)
+        if self.retries_left < 1:
             raise error
         self.retries_left -= 1
         self._fruitless += 1
-        engine = self.engine
         delay = engine.backoff.delay(self._fruitless, jitter=engine.jitter())
         engine.tally.tell("retrying", self.request.url, error.message, seconds=delay, attempt=self.attempts)
         return delay
+
+    def _delay_after_refusal(self, error: StatusError, attempt: Attempt) -> float:
+        """The pause is the host's, and its lane keeps it; raises *error* if it is not worth waiting for."""
+        engine, flight = self.engine, attempt.flight
+        assert flight is not None
+        if self.turn.costs_a_retry(flight.host):
+            if self.retries_left < 1:
+                raise error
+            self.retries_left -= 1
+        pause = max(0.0, flight.host.resume_at - engine.time())
+        engine.tally.tell("retrying", self.request.url, error.message, seconds=pause, attempt=self.attempts)
+        return 0.0
 
     def _count_progress(self) -> None:
         """Bytes that came and stay give the budget of retries back, once each."""
@@ -169,19 +208,7 @@ class Job:
             self._most = self.held.intake.written
             self._fruitless = 0
             self.retries_left = self.options.retries or 0
-
-    def _respect_pause(self, error: StatusError, attempt: Attempt) -> None:
-        pause = error.retry_after
-        if pause is None:
-            return
-        if pause > RETRY_AFTER_CAP and self.sources.is_last:
-            raise error
-        if 0 < pause <= RETRY_AFTER_CAP:
-            # The whole host waits, and waits once, however many of its downloads were told so.
-            self.engine.hosts.pause(attempt.origin, pause)
-            self.engine.tally.tell(
-                "backing_off", self.request.url, f"the host asks for a pause of {pause:g} s", seconds=pause
-            )
+            self.turn.progressed()
 
     def _changes_source(self, error: DownloadError, retries: bool) -> bool:
         """Whether another source is to be asked at once."""

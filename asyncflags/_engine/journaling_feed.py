@@ -56,7 +56,7 @@ class JournalFeed:
         tally: Tally,
         retries_failed: bool,
     ) -> None:
-        self._is_over = False
+        self._is_over = self._is_interrupted = False
         self._feed = feed
         self._desk = desk
         self._recorder = recorder
@@ -79,7 +79,6 @@ class JournalFeed:
             self._ready.put_nowait(None)
             return None
         self._pass()
-        self._recorder.begin(entry.row)
         return entry
 
     @property
@@ -92,6 +91,13 @@ class JournalFeed:
         """Take nothing more from the list."""
         self._feed.end()
         self._arrived.set()
+
+    def interrupt(self) -> None:
+        """Take nothing more, from the list and from the journal, and do not wait for what is about to come."""
+        self._is_interrupted = True
+        self._feed.interrupt()
+        self._arrived.set()
+        self._room.set()
 
     async def aclose(self) -> None:
         """Close the list."""
@@ -124,7 +130,9 @@ class JournalFeed:
 
     async def _take_up(self, *, failed: bool) -> None:
         last = 0
-        while rows := await self._desk.take_up(last, _MOST_AHEAD, failed=failed):
+        while not self._is_interrupted and (
+            rows := await self._desk.take_up(last, _MOST_AHEAD, failed=failed)
+        ):
             last = rows[-1].id
             for row in rows:
                 self._put(self._entry(row.request(), row.id, row.path))
@@ -153,7 +161,7 @@ class JournalFeed:
         return pulled
 
     async def _has_room(self) -> None:
-        while self._ahead > _FEW_AHEAD:
+        while self._ahead > _FEW_AHEAD and not self._is_interrupted:
             self._room.clear()
             await self._room.wait()
 

@@ -86,7 +86,7 @@ class Recorder:
             await self.has_room()
         self._waiting += 1
         ended = Ended.of(entry, outcome, job, self._folder)
-        if isinstance(outcome.error, ClosedError):
+        if entry.is_unfinished or isinstance(outcome.error, ClosedError):
             # The run ends; the row stays for the next one.
             ended.row = 0
         self._ended.append(ended)

@@ -115,6 +115,9 @@ class ClientOptions(DownloadOptions, total=False):
     family: int
     trust_env: bool
     netrc: bool
+    respect_robots: bool
+    rate_limit: float | None
+    host_rate_limit: float | None
     on_event: Callable[[Event], None] | None
 
 

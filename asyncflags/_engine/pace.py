@@ -35,6 +35,8 @@ class Pace:
         self._clock = clock
         # While the attempt waits for a slot or for the disk, the server is not to blame for the silence.
         self._held = False
+        # Told the size of every piece; None: nobody wants to know.
+        self.listener: Callable[[int], None] | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -43,6 +45,7 @@ class Pace:
         self._window_bytes = 0
         self._received = 0
         self._reading = self._held = False
+        self._other: Pace | None = None
 
     def watch(self) -> Watch:
         """A guard that ends its block when the server has stalled."""
@@ -59,6 +62,23 @@ class Pace:
         self._window_started += self._heard - self._held_at
         self._held = False
 
+    def hand_over(self, other: Pace) -> None:
+        """From now on *other* measures what this one did, which is held."""
+        self.hold()
+        self._other = other
+        other.listener = self.listener
+
+    @property
+    def received(self) -> int:
+        """Bytes of the body that came since the request went out."""
+        return self._received if self._other is None else self._other.received
+
+    def silence(self, now: float) -> float:
+        """Seconds for which nothing came, and something might have; 0.0 while it is held."""
+        if self._other is not None:
+            return self._other.silence(now)
+        return 0.0 if self._held else now - self._heard
+
     def read(self) -> None:
         """The head is there; the body follows."""
         self._reading = True
@@ -68,6 +88,8 @@ class Pace:
         self._received += size
         self._window_bytes += size
         self._heard = self._clock()
+        if self.listener is not None:
+            self.listener(size)
 
     def _head_deadline(self) -> float:
         """When the head must be there; interim answers do not prolong it."""

@@ -13,6 +13,8 @@ from asyncflags.errors import redact_url
 
 if TYPE_CHECKING:
     from asyncflags._engine.job import Job
+    from asyncflags._models import Request, Result
+    from asyncflags.errors import DownloadError
 
 __all__ = ["Tally"]
 
@@ -43,6 +45,19 @@ class Tally:
     def end(self, job: Job) -> None:
         """A download is no longer under way, whatever became of it."""
         self._active.pop(job, None)
+
+    def complete(self, request: Request, result: Result) -> None:
+        """A download has finished."""
+        self.completed += 1
+        if self._on_event is not None:
+            self.tell("finished", request.url, "", seconds=result.elapsed, attempt=result.attempts)
+
+    def fail(self, request: Request, error: DownloadError, *, since: float | None = None) -> None:
+        """A download has failed that began at *since* of `time.monotonic`; ``None``: it never did."""
+        self.failed += 1
+        if self._on_event is not None:
+            elapsed = time.monotonic() - since if since is not None else 0.0
+            self.tell("failed", request.url, error.message, seconds=elapsed, attempt=error.attempts)
 
     def snapshot(self) -> Progress:
         """The counters of this moment."""

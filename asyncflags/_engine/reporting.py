@@ -39,8 +39,8 @@ class ReportBuilder:
             if len(self._failures) < MAX_REPORTED_FAILURES:
                 self._failures.append(outcome)
 
-    def build(self) -> Report:
-        """The report of all outcomes so far."""
+    def build(self, *, expired: bool = False) -> Report:
+        """The report of all outcomes so far, and on whether the run's deadline has passed."""
         return Report(
             completed=self._completed,
             skipped=self._skipped,
@@ -49,6 +49,7 @@ class ReportBuilder:
             attempts=self._attempts,
             elapsed=time.monotonic() - self._started,
             failures=tuple(self._failures),
+            expired=expired,
         )
 
 
@@ -59,4 +60,4 @@ async def report_of(outcomes: Outcomes) -> Report:
         while batch := await outcomes.take(_BATCH):
             for outcome in batch:
                 report.add(outcome)
-    return report.build()
+    return report.build(expired=outcomes.expired)

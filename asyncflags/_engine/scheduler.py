@@ -1,45 +1,44 @@
 """Many downloads: a list without end, taken lazily, under the limits of its client.
 
-Workers pull requests from the caller's iterable and put outcomes into a bounded queue. A consumer that
-stops reading therefore stops the workers, and the workers stop the iterable: nothing piles up, however
-long the list is. What comes after a body is whole (its checkpoint, the caller's own function) happens
-beside the workers, so that neither the disk nor the processors hold up the network.
+A reader takes entries from the caller's iterable as far ahead as it helps to keep hosts busy, and lets them wait in the
+lanes of their hosts, where they are light. An entry that has its turn is downloaded by a worker; what comes after its
+body is whole happens beside the workers, so that neither the disk nor the processors hold up the network. A consumer
+that stops reading stops what begins, and that stops the reader: nothing piles up, however long the list is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVarTuple, Unpack
 
-from asyncflags._engine.engine import result_of, skipped_result
 from asyncflags._engine.feeding import Entry, Feed
-from asyncflags._engine.job import Job, Skipped
 from asyncflags._engine.journaling import JournalDesk, JournalUse
 from asyncflags._engine.journaling_feed import JournalFeed
 from asyncflags._engine.journaling_record import Recorder
 from asyncflags._engine.ownership import close_in_order
-from asyncflags._engine.postprocess import Afterwards, processed
-from asyncflags._models import Outcome, Request, Result
+from asyncflags._engine.postprocess import Afterwards
+from asyncflags._engine.reading import Reading
+from asyncflags._engine.tails import Tails
+from asyncflags._engine.workers import Workers
+from asyncflags._models import Outcome, Result
 from asyncflags._storage.checkpoint import Checkpoint
 from asyncflags._storage.claims import NameClaims
-from asyncflags._storage.files import FileSink
 from asyncflags.bridges._waiting import wait_all
 from asyncflags.errors import ClosedError, DownloadError
 
 if TYPE_CHECKING:
-    from asyncflags._engine.answers import Body
+    from asyncflags._engine.deadlines import Guard
     from asyncflags._engine.engine import Engine
+    from asyncflags._engine.job import Job
     from asyncflags._engine.options import Options
     from asyncflags._engine.planning import Destination
+    from asyncflags._engine.turns import Turn
     from asyncflags._types import Urls
 
 __all__ = ["Outcomes"]
 
 Ts = TypeVarTuple("Ts")
-
-_MOST_TAILS = 512
-"""Whole bodies that may wait for their checkpoint or for the caller's function, in one run."""
 
 
 class Outcomes(AsyncIterator[Outcome]):
@@ -49,6 +48,10 @@ class Outcomes(AsyncIterator[Outcome]):
     Leaving the context early cancels the rest and waits for its clean-up.
 
     Safe from one task at a time.
+
+    Attributes:
+        expired: Whether the deadline of the run has passed before all was done.
+        is_full: Whether nothing more begins, because too many outcomes wait to be read.
     """
 
     def __init__(
@@ -59,34 +62,33 @@ class Outcomes(AsyncIterator[Outcome]):
         options: Options,
         afterwards: Afterwards | None,
         journal: JournalUse | None = None,
+        guards: Sequence[Guard] = (),
     ) -> None:
         self._engine = engine
         self._feed: Feed | JournalFeed = Feed(urls)
         self._plan = plan
         self._options = options
-        self._afterwards = afterwards
+        self._guards = guards
         self._claims = NameClaims()
-        self._checkpoint: Checkpoint | None = None
         self._journal = journal
         self._desk: JournalDesk | None = None
         self._recorder: Recorder | None = None
-        # With a journal it is the recorder that keeps the outcomes from piling up.
-        self._queue: asyncio.Queue[Outcome | None] = asyncio.Queue(
-            engine.limits.max_downloads if journal is None else 0
-        )
+        # What bounds it is that nothing begins while too many wait to be read.
+        self._queue: asyncio.Queue[Outcome | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._workers = 0
         self._busy = 0
-        self._tails = asyncio.Semaphore(_MOST_TAILS)
-        self._tailing: dict[Job, Body] = {}
+        self._tails = Tails(engine, afterwards, self._report, self._start, self._look_for_room)
+        self._reading = Reading(self, engine, self._report, self._start)
+        self._workers = Workers(engine, options, self._claims, self._tails, self._report, self._start)
         self._failure: BaseException | None = None
-        self._entered = False
-        self._ended = False
+        self._entered = self._ended = self._concluded = False
+        self.is_full = False
+        self.expired = False
 
     async def __aenter__(self) -> Self:
         self._engine.runs.add(self)
         try:
-            self._destination = await self._plan()
+            self._workers.destination = await self._plan()
             if self._journal is not None:
                 await self._open_journal(self._journal)
             if self._failure is not None:
@@ -99,21 +101,25 @@ class Outcomes(AsyncIterator[Outcome]):
             raise
         self._entered = True
         if self._options.durability == "fsync":
-            self._checkpoint = Checkpoint(self._engine.writes, self._engine.limits.max_threads)
+            self._tails.checkpoint = Checkpoint(self._engine.writes, self._engine.limits.max_threads)
+        self._engine.hosts.enter(self)
         if isinstance(self._feed, JournalFeed):
             self._start(self._feed.run, self._start)
         if self._recorder is not None:
             self._recorder.start().add_done_callback(self._recorder_ended)
-        self._hire()
+        self._start(self._reading.run, self._feed)
+        for guard in self._guards:
+            guard.start(self)
         return self
 
     async def _open_journal(self, use: JournalUse) -> None:
-        engine, folder, feed = self._engine, self._destination.folder, self._feed
+        engine, folder, feed = self._engine, self._workers.destination.folder, self._feed
         assert folder is not None
         assert isinstance(feed, Feed)
         self._desk = desk = JournalDesk(use, self._options, engine.tally)
         await desk.open(folder)
         self._recorder = recorder = Recorder(desk, self._queue.put_nowait, folder)
+        self._workers.note_begun = recorder.begin
         self._feed = JournalFeed(
             feed, desk, recorder, self._claims, folder=folder, tally=engine.tally,
             retries_failed=use.retries_failed,
@@ -134,6 +140,33 @@ class Outcomes(AsyncIterator[Outcome]):
             if self._queue.empty():
                 self._queue.put_nowait(None)
 
+    def expire(self, message: str) -> None:
+        """End the run because its deadline has passed: nothing begins any more, and what is left has failed.
+
+        What is under way ends as if it were cancelled, so that parts which can be resumed stay. Whole bodies that only
+        wait for their checkpoint are published. Nothing happens to a run that has ended.
+
+        Args:
+            message: Of the `TotalTimeout` of each.
+        """
+        if self._ended or self._concluded or self.expired:
+            return
+        self.expired = True
+        self._feed.interrupt()
+        self._reading.expire(message, self._workers.drop())
+        self._workers.expire(message)
+        self._tails.expire(message)
+        self._look_for_room()
+
+    @property
+    def waits_for(self) -> str:
+        """What the run waits for besides hosts; empty: nothing."""
+        if self.is_full and not self._workers.is_busy:
+            return "its outcomes to be read"
+        if not self._feed.ended and not self._reading.waiting and not self._workers.is_busy:
+            return "the next URL of the list"
+        return ""
+
     async def _cancel_rest(self) -> None:
         """End what is under way and clean up, in a task of its own that nobody's cancellation reaches."""
         self._ended = True
@@ -142,22 +175,25 @@ class Outcomes(AsyncIterator[Outcome]):
         cleaning.result()
 
     async def _clean_up(self) -> None:
+        self._stop_guards()
+        self._engine.hosts.leave(self)
         for task in self._tasks:
             task.cancel()
         await wait_all(self._tasks)
+        self._workers.drop()
         closers: list[Callable[[], Awaitable[None]]] = []
-        if self._checkpoint is not None:
-            closers.append(self._checkpoint.aclose)
-        closers.append(self._drop_tails)
+        if self._tails.checkpoint is not None:
+            closers.append(self._tails.checkpoint.aclose)
+        closers.append(self._tails.drop)
         if self._recorder is not None:
             closers.append(self._recorder.aclose)
         if self._desk is not None:
             closers.append(self._desk.aclose)
         await close_in_order([*closers, self._feed.aclose])
 
-    async def _drop_tails(self) -> None:
-        while self._tailing:
-            await self._drop(*self._tailing.popitem())
+    def _stop_guards(self) -> None:
+        for guard in self._guards:
+            guard.stop()
 
     def __aiter__(self) -> Self:
         return self
@@ -190,12 +226,43 @@ class Outcomes(AsyncIterator[Outcome]):
                 batch.append(outcome)
         if self._recorder is not None:
             self._recorder.taken(len(batch))
+        if self.is_full:
+            self._look_for_room()
         if self._ended and not batch and self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         return batch
 
-    # Everything below runs in tasks of its own.
+    # Room for what begins.
+
+    @property
+    def _unread(self) -> int:
+        return self._queue.qsize()
+
+    def _look_whether_full(self) -> None:
+        recorder = self._recorder
+        too_many = recorder.is_full if recorder else self._unread >= self._engine.limits.max_downloads
+        self.is_full = self.is_full or too_many or self._tails.is_full
+
+    def _look_for_room(self) -> None:
+        """Go on, if there is so much room that it is worth it."""
+        recorder = self._recorder
+        many = recorder.is_full if recorder else 2 * self._unread > self._engine.limits.max_downloads
+        if self.is_full and not many and not self._tails.is_full:
+            self.is_full = False
+            self._reading.go_on()
+            self._engine.hosts.release(self)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the list is to be read on."""
+        return self._reading.wants_more
+
+    def go_on(self) -> None:
+        """There may be room for more of the list."""
+        self._reading.go_on()
+
+    # Everything below runs in tasks of its own, but for what the dispatcher calls.
 
     def _start(self, work: Callable[[Unpack[Ts]], Coroutine[Any, Any, None]], *args: *Ts) -> None:
         self._busy += 1
@@ -214,10 +281,10 @@ class Outcomes(AsyncIterator[Outcome]):
             self._fail(error)
         finally:
             self._busy -= 1
-            if not self._busy and not self._ended:
+            if not self._busy and not self._reading.waiting and not self._ended:
                 await self._conclude()
-            elif self._feed.ended and self._checkpoint is not None and not self._workers:
-                self._checkpoint.drain()
+            elif not (self._workers.count or self._reading.waiting or self._reading.is_under_way):
+                self._tails.drain()
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -234,7 +301,9 @@ class Outcomes(AsyncIterator[Outcome]):
             except BaseException as error:  # noqa: BLE001
                 # Whatever it is, it may not leave the reader waiting.
                 self._fail(error)
-        await self._queue.put(None)
+        self._concluded = True
+        self._stop_guards()
+        self._queue.put_nowait(None)
 
     def _recorder_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -242,116 +311,26 @@ class Outcomes(AsyncIterator[Outcome]):
             self._fail(error)
             self._queue.put_nowait(None)
 
-    def _hire(self) -> None:
-        """Start a worker more, up to the limit; each does so when it finds work."""
-        if self._workers < self._engine.limits.max_downloads and not self._feed.ended:
-            self._workers += 1
-            self._start(self._work)
+    def begin(self, entry: Entry, turn: Turn) -> None:
+        """An entry has its turn."""
+        self._reading.waiting -= 1
+        self._workers.take(entry, turn)
 
-    async def _work(self) -> None:
-        try:
-            while (entry := await self._feed.next()) is not None:
-                self._hire()
-                await self._download(entry)
-        finally:
-            self._workers -= 1
+    def refuse(self, entry: Entry, error: Callable[[], DownloadError]) -> None:
+        """An entry will not have its turn."""
+        self._reading.refuse(entry, error)
 
-    async def _download(self, entry: Entry) -> None:
-        """Download until the body is whole; report the outcome, unless a tail will."""
-        request = entry.asked
-        try:
-            job = Job(
-                self._engine,
-                request,
-                self._destination,
-                self._options,
-                # A name that the journal gave is nobody else's, and noted already.
-                run=None if entry.is_named else self._claims,
-                publish_at_once=self._checkpoint is None,
-                known=entry.known,
-            )
-        except DownloadError as error:
-            await self._report(entry, None, self._failed(entry, error))
-        except ValueError as error:
-            await self._report(entry, None, self._failed(entry, _as_download_error(error, request)))
+    async def _report(self, entry: Entry, job: Job | None, result: Result | DownloadError) -> None:
+        tally = self._engine.tally
+        if isinstance(result, DownloadError):
+            tally.fail(entry.given, result, since=job.started if job is not None else None)
+            result.request = entry.given
+            outcome = Outcome(entry.given, None, result)
         else:
-            outcome = await self._run(entry, job)
-            if outcome is not None:
-                await self._report(entry, job, outcome)
-
-    async def _run(self, entry: Entry, job: Job) -> Outcome | None:
-        detached = False
-        try:
-            body = await job.run()
-            if job.publish_at_once and self._afterwards is None:
-                return self._succeeded(entry, result_of(job, body))
-            detached = True
-            await self._detach(entry, job, body)
-            return None
-        except Skipped as skipped:
-            return self._succeeded(entry, skipped_result(job, skipped))
-        except DownloadError as error:
-            return self._failed(entry, error)
-        finally:
-            if not detached:
-                job.release()
-
-    async def _report(self, entry: Entry, job: Job | None, outcome: Outcome) -> None:
+            tally.complete(entry.given, result)
+            outcome = Outcome(entry.given, result)
         if self._recorder is None:
-            await self._queue.put(outcome)
+            self._queue.put_nowait(outcome)
         else:
             await self._recorder.end(entry, outcome, job)
-
-    async def _detach(self, entry: Entry, job: Job, body: Body) -> None:
-        """Let the rest of *job* happen beside the workers, of which only so much may wait."""
-        try:
-            await self._tails.acquire()
-        except BaseException:
-            await self._drop(job, body)
-            raise
-        # A task that is cancelled before its first step does nothing, so what it owns is noted here.
-        self._tailing[job] = body
-        self._start(self._finish, entry, job, body)
-
-    async def _drop(self, job: Job, body: Body) -> None:
-        try:
-            await self._engine.writes.submit(body.intake.leave, key=body.intake).settled()
-        finally:
-            job.release()
-
-    async def _finish(self, entry: Entry, job: Job, body: Body) -> None:
-        del self._tailing[job]
-        try:
-            outcome = await self._publish(entry, job, body)
-        finally:
-            self._tails.release()
-            job.release()
-        await self._report(entry, job, outcome)
-
-    async def _publish(self, entry: Entry, job: Job, body: Body) -> Outcome:
-        sink = body.intake.sink
-        try:
-            if self._checkpoint is not None and isinstance(sink, FileSink):
-                await self._checkpoint.publish(sink, body.intake.written, body.modified_at)
-            result = result_of(job, body)
-            if self._afterwards is not None:
-                result = await processed(job, result, self._afterwards)
-        except DownloadError as error:
-            return self._failed(entry, job.labelled(error))
-        return self._succeeded(entry, result)
-
-    def _succeeded(self, entry: Entry, result: Result) -> Outcome:
-        self._engine.tally.completed += 1
-        return Outcome(entry.given, result)
-
-    def _failed(self, entry: Entry, error: DownloadError) -> Outcome:
-        self._engine.tally.failed += 1
-        error.request = entry.given
-        return Outcome(entry.given, None, error)
-
-
-def _as_download_error(error: ValueError, request: Request) -> DownloadError:
-    """A malformed request of a list is that request's failure, and not the list's."""
-    failure = DownloadError(str(error), url=request.url, request=request)
-    failure.__cause__ = error
-    return failure
+        self._look_whether_full()

@@ -106,7 +106,7 @@ class Segmented:
         segment = self.pieces.begin_whole(self.recorded, self.engine.time())
         transfer = SegmentTransfer(self, segment)
         await transfer.prime(stream)
-        pace.hold()
+        pace.hand_over(transfer.pace)
         self._prepare()
         self._crew.start(segment, lambda: transfer.read_whole(stream))
         await self.prepared()

@@ -153,7 +153,7 @@ class Crew:
             if delay is None:
                 return
             if delay:
-                await asyncio.sleep(delay)
+                await self._whole.job.turn.sleep(delay)
             if self._live > self._wanted or (found := self._take()) is None:
                 return
             segment, segment.worker = found, asyncio.current_task()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncflags._engine.segmented_seams import Contradiction
 from asyncflags._engine.sources import Sources
-from asyncflags._policies.retry import RETRY_AFTER_CAP, is_retryable
+from asyncflags._policies.retry import RETRY_AFTER_CAP, is_refusal, is_retryable
 from asyncflags.errors import ChecksumMismatch, DownloadError, ProtocolError, RangeError, StatusError
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ class Failures:
             return self._after_lie(error, segment)
         if not Sources.is_at_fault(error):
             raise error
+        if error is self._whole.job.turn.refusal:
+            # The host is left alone for now, and to ask again would change nothing.
+            self._drop_or_fail(error, segment.source)
+            return 0.0
         if isinstance(error, StatusError) and self._is_one_too_many(error, segment):
-            self._respect_pause(error, segment.source)
             self._whole.do_with_fewer(error.message)
             return None
         if is_retryable(error) and not (self._whole.pieces.size or self._whole.pieces.under_way):
@@ -104,10 +107,9 @@ class Failures:
     def _after_trouble(self, error: DownloadError, source: Source, patience: Patience) -> float:
         whole = self._whole
         job, engine, retries = whole.job, whole.engine, whole.job.options.retries or 0
-        if isinstance(error, StatusError):
-            self._respect_pause(error, source)
-            if (error.retry_after or 0) > RETRY_AFTER_CAP and len(whole.pool.sources) == 1:
-                raise error
+        asks_too_much = isinstance(error, StatusError) and (error.retry_after or 0) > RETRY_AFTER_CAP
+        if asks_too_much and len(whole.pool.sources) == 1:
+            raise error
         if whole.pool.strike(source) > retries and len(whole.pool.sources) > 1:
             self._drop_or_fail(error, source)
             return 0.0
@@ -118,18 +120,14 @@ class Failures:
             raise error
         patience.fruitless += 1
         delay = engine.backoff.delay(patience.fruitless, jitter=engine.jitter())
+        if isinstance(error, StatusError) and is_refusal(error.status, error.retry_after):
+            # The pause is the host's, and its lane keeps it.
+            delay = 0.0
         engine.tally.tell("retrying", job.request.url, error.message, seconds=delay, attempt=job.attempts)
         engine.tally.retries += 1
         engine.tally.attempts += 1
         job.attempts += 1
         return delay
-
-    def _respect_pause(self, error: StatusError, source: Source) -> None:
-        whole, pause = self._whole, error.retry_after
-        if pause is not None and 0 < pause <= RETRY_AFTER_CAP:
-            whole.engine.hosts.pause(source.target.origin, pause)
-            detail = f"the host asks for a pause of {pause:g} s"
-            whole.engine.tally.tell("backing_off", whole.job.request.url, detail, seconds=pause)
 
     def _drop_or_fail(self, error: DownloadError, source: Source) -> None:
         """Go on without *source*, whose bytes stay: the checksum of the whole judges them."""

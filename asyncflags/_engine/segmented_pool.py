@@ -37,7 +37,7 @@ class SourcePool:
     def __init__(self, job: Job, source: Source, *, may_mix: bool) -> None:
         self._job = job
         self.source = source
-        self._limit = job.engine.limits.max_connections_per_host
+        self._hosts = job.engine.hosts
         self._strikes: Counter[Source] = Counter()
         self.may_mix = may_mix
         self.validators: dict[Source, Validator] = {}
@@ -53,7 +53,7 @@ class SourcePool:
     def choose(self, under_way: Iterable[Segment]) -> Source | None:
         """Whom to ask next: who failed least, then who is asked for least; ``None``: all have enough to do."""
         busy = Counter(segment.source for segment in under_way)
-        free = [source for source in self.sources if busy[source] < self._limit]
+        free = [source for source in self.sources if busy[source] < self._hosts.level(source.target.origin)]
         return min(free, key=lambda source: (self._strikes[source], busy[source]), default=None)
 
     def strike(self, source: Source) -> int:

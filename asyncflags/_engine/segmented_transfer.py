@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from asyncflags._engine.answers import Body, digests_in, require_digest_of_whole, validator_of
+from asyncflags._engine.bandwidth import Share
 from asyncflags._engine.batches import Batches
 from asyncflags._engine.exchange import Exchange
 from asyncflags._engine.intake import Intake
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from asyncflags._engine.segmented import Segmented
     from asyncflags._engine.sources import Source
+    from asyncflags._engine.turns import Flight
     from asyncflags._transports.base import ResponseStream
 
 __all__ = ["SegmentTransfer"]
@@ -39,13 +41,16 @@ class SegmentTransfer:
     Args:
         whole: What it is a segment of.
         segment: Ends, in the map, with the transfer.
+
+    Attributes:
+        pace: Its clocks.
     """
 
     def __init__(self, whole: Segmented, segment: Segment) -> None:
         self._whole = whole
         self._segment = segment
         self._engine = whole.engine
-        self._pace = Pace(whole.pace_options, whole.engine.time)
+        self.pace = self._pace = Pace(whole.pace_options, whole.engine.time)
         self._exchange = Exchange(whole.job, segment.source, self._pace)
         self._asked_stop = self._after_stop = segment.stop
         # What stands before and behind the segment, is asked for again, and has to be the same.
@@ -71,6 +76,11 @@ class SegmentTransfer:
         Cancellation: The same, and no thread works for it any more when control returns.
         """
         await self._watched(self._ask())
+
+    @property
+    def flight(self) -> Flight | None:
+        """Its last request; ``None``: it has none of its own."""
+        return self._exchange.flight
 
     async def prime(self, stream: ResponseStream) -> None:
         """Take the first bytes of an answer to a request for the whole, which must not wait for the disk.
@@ -202,7 +212,9 @@ class SegmentTransfer:
 
     async def _gather(self, stream: ResponseStream) -> None:
         whole, segment, pace = self._whole, self._segment, self._pace
-        room = self._batches.room
+        origin = self._exchange.target.origin
+        share = Share(self._engine.bandwidth, origin, whole.job, stream, self._batches.room)
+        room = share.room
         while not self._has_enough:
             data, self._first = self._first or await stream.receive(room), b""
             size = len(data)
@@ -223,6 +235,10 @@ class SegmentTransfer:
                 await self._batches.flush()
                 pace.resume()
                 whole.wrote()
+            if share.is_due:
+                pace.hold()
+                await share.pay(size)
+                pace.resume()
         if self._cursor < segment.stop:
             raise TruncatedBody(
                 f"the part ended at byte {self._cursor} of {self._end}",

@@ -15,6 +15,7 @@ from asyncflags._engine.answers import (
     require_digest_of_whole,
     validator_of,
 )
+from asyncflags._engine.bandwidth import Share
 from asyncflags._engine.batches import Batches
 from asyncflags._engine.exchange import Exchange
 from asyncflags._engine.pace import Pace
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from asyncflags._engine.held import Held
     from asyncflags._engine.job import Job
     from asyncflags._engine.sources import Source
+    from asyncflags._engine.turns import Flight
     from asyncflags._policies.urls import Origin
     from asyncflags._transports.base import ResponseStream
 
@@ -76,6 +78,11 @@ class Attempt:
     def origin(self) -> Origin:
         """The origin that was asked last."""
         return self._exchange.target.origin
+
+    @property
+    def flight(self) -> Flight | None:
+        """The last request that went out."""
+        return self._exchange.flight
 
     async def run(self) -> Body:
         """Make the attempt.
@@ -323,7 +330,8 @@ class Attempt:
 
     async def _gather(self, stream: ResponseStream, batches: Batches, length: int | None) -> None:
         job, tally, pace = self._job, self._engine.tally, self._pace
-        room = batches.room
+        share = Share(self._engine.bandwidth, self.origin, job, stream, batches.room)
+        room = share.room
         received = 0
         while data := await stream.receive(room):
             size = len(data)
@@ -337,6 +345,10 @@ class Attempt:
             if batches.add(data, size):
                 pace.hold()
                 await batches.flush()
+                pace.resume()
+            if share.is_due:
+                pace.hold()
+                await share.pay(size)
                 pace.resume()
         if length is not None and received != length:
             raise TruncatedBody(

@@ -1,14 +1,20 @@
 """Which host gets the next free slot, and how far a list is read ahead for that.
 
-Every host with work has a *lane*: a queue, a cap on its requests in flight, and a moment until which it rests. A slot
-goes to the lane whose first item has the highest priority, and among equals to the one that had its turn least
-lately: start-time fair queueing (Goyal, Vin, Cheng, 1996) with items of one size. A lane that cannot use a slot is not
-among those that are compared, so that a host which is slow, capped, paused or dead delays no other.
+Every host with work has a *lane*: queues, a cap on its requests in flight, and a moment until which it rests. There are
+two kinds of slots. Whoever begins takes one of all (a download slot) and one of its host; it is chosen from the lane
+whose first item has the highest priority, and among equals from the one that had its turn least lately: start-time
+fair queueing (Goyal, Vin, Cheng, 1996) with items of one size. Several *flows*, such as lists, have a queue each in the
+lane of a host, and take turns as hosts do. A lane that cannot use a slot is not among those that are compared, so that
+a host which is slow, capped, paused or dead delays no other.
 
-A slot whose host has fallen silent is *lent*: it still counts against its host's cap, and no more against the slots
-of all. So a host that stalls for ever costs the others nothing but the time until that is noticed.
+What has begun is finished first: a *request* of it needs a slot of its host alone, and goes before those who have not
+begun. Who sleeps meanwhile, because its host rests or is full, has no slot at all and takes one back without waiting;
+so only so many may sleep, of one host and of all, before nobody begins any more.
 
-A decision takes O(log hosts). A lane exists while it has items, requests in flight or a pause.
+The slot of one whose host has fallen silent is *lent*: it still counts against its host's cap, and no more against the
+slots of all. So a host that stalls for ever costs the others nothing but the time until that is noticed.
+
+A decision takes O(log hosts). A lane exists while it has items, requests in flight, sleepers or a pause.
 """
 
 from __future__ import annotations
@@ -16,37 +22,25 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import TypeVar
+
+from asyncflags._policies.lane_places import LanePlaces
+from asyncflags._policies.lane_queues import Lane, LaneQueue
 
 __all__ = ["Lanes"]
 
 Host = TypeVar("Host", bound=Hashable)
 Item = TypeVar("Item")
 
-_STALE = 64
+# How many may sleep for each slot of all.
+_SLEEPERS = 4
 
 
-class _Lane(Generic[Item]):
-    __slots__ = ("cap", "in_flight", "is_ready", "lent", "queue", "resume_at", "ticket", "turn")
-
-    def __init__(self, cap: int) -> None:
-        self.cap = cap
-        self.in_flight = 0
-        self.lent = 0
-        # Priority, negated, and the order of arrival come before the item.
-        self.queue: list[tuple[float, int, Item]] = []
-        self.resume_at = -math.inf
-        self.turn = 0
-        # Which entry of a heap is this lane's; 0: none, older ones are stale.
-        self.ticket = 0
-        self.is_ready = False
-
-
-class Lanes(Generic[Host, Item]):
+class Lanes(LanePlaces[Host, Item]):
     """A fair queue over hosts. All moments are seconds of one steady clock.
 
     Args:
-        slots: Requests in flight to all hosts together.
+        slots: Downloads under way, those asleep and those that are lent left out.
         cap: Requests in flight to one host, where `set_cap` says nothing else.
         read_ahead: Items that may wait for their turn.
 
@@ -58,25 +52,17 @@ class Lanes(Generic[Host, Item]):
         for name, value in (("slots", slots), ("cap", cap), ("read_ahead", read_ahead)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+        super().__init__()
         self._slots = slots
         self._cap = cap
-        self._read_ahead = read_ahead
-        self._lanes: dict[Host, _Lane[Item]] = {}
-        # Lanes that can use a slot: priority negated, turn, ticket, host. And those that rest: moment, ticket, host.
-        self._ready: list[tuple[float, int, int, Host]] = []
-        self._resting: list[tuple[float, int, Host]] = []
-        self._queued = self._in_flight = self._lent = 0
-        self._startable = 0
-        self._arrivals = self._tickets = self._turns = 0
+        self.read_ahead = read_ahead
+        self._held: dict[Hashable, list[tuple[Host, LaneQueue[Item]]]] = {}
+        self._queued = self._in_flight = self._active = self._lent = self._asleep = 0
+        self._arrivals = self._turns = 0
 
     def __len__(self) -> int:
-        """Items that wait for their turn."""
+        """Items that wait for their turn to begin."""
         return self._queued
-
-    @property
-    def hosts(self) -> int:
-        """Hosts that memory is spent on."""
-        return len(self._lanes)
 
     @property
     def in_flight(self) -> int:
@@ -84,14 +70,29 @@ class Lanes(Generic[Host, Item]):
         return self._in_flight
 
     @property
+    def asleep(self) -> int:
+        """Downloads that have begun and sleep."""
+        return self._asleep
+
+    @property
+    def active(self) -> int:
+        """Downloads that have a slot, lent ones included."""
+        return self._active
+
+    @property
     def free(self) -> int:
         """Slots that nobody has. At most as many are lent as there are, so twice as many may be under way."""
-        return self._slots - self._in_flight + min(self._lent, self._slots)
+        return self._slots - self._active + min(self._lent, self._slots)
 
     def queued(self, host: Host) -> int:
-        """Items of *host* that wait for their turn."""
+        """Items of *host* that wait for their turn to begin."""
         lane = self._lanes.get(host)
-        return len(lane.queue) if lane else 0
+        return sum(map(len, lane.queues)) if lane else 0
+
+    def waiting(self, host: Host) -> int:
+        """Requests that wait for a slot of *host*, of downloads that have begun."""
+        lane = self._lanes.get(host)
+        return len(lane.requests) if lane and lane.requests else 0
 
     @property
     def wants_more(self) -> bool:
@@ -100,58 +101,162 @@ class Lanes(Generic[Host, Item]):
         It stops where as many items wait as may. It also stops where two hosts for each slot could begin a request
         at once: to see more of them would keep nobody busier.
         """
-        return self._queued < self._read_ahead and self._startable < 2 * self._slots
+        return self._queued < self.read_ahead and self._startable < 2 * self._slots
 
-    def add(self, host: Host, item: Item, *, priority: float = 0) -> None:
-        """Let *item* wait for its turn; a higher priority is served first, over all hosts."""
+    @property
+    def is_hungry(self) -> bool:
+        """Whether a feeder that has stopped is to begin again, which it should do for more than one item."""
+        return self._queued <= self.read_ahead * 15 // 16 and 2 * self._startable < 3 * self._slots
+
+    def _lane(self, host: Host) -> Lane[Item]:
         lane = self._lanes.get(host)
         if lane is None:
-            lane = self._lanes[host] = _Lane(self._cap)
-        if not lane.queue:
-            # A lane that had no work has saved up nothing.
-            lane.turn = max(lane.turn, self._turns)
-        self._arrivals += 1
-        heapq.heappush(lane.queue, (-priority, self._arrivals, item))
-        self._queued += 1
-        # The place of a lane that is there already changes only if it has a more urgent item now.
-        if not lane.ticket or lane.queue[0][1] == self._arrivals:
-            self._place(host, lane)
+            lane = self._lanes[host] = Lane(self._cap)
+        return lane
 
-    def next(self, now: float, admit: Callable[[Host], float] | None = None) -> tuple[Host, Item] | None:
+    def add(self, host: Host, item: Item, *, priority: float = 0, flow: Hashable = None) -> int:
+        """Let *item* wait for its turn to begin; a higher priority is served first, over all hosts.
+
+        Args:
+            host: Whose slot it needs, besides one of all.
+            item: What.
+            priority: Its own.
+            flow: Whom it belongs to; flows take turns with each other.
+
+        Returns:
+            Its number, to `withdraw` it.
+        """
+        lane = self._lane(host)
+        queue = lane.queue_of(flow)
+        if queue is None:
+            queue = LaneQueue(flow)
+            lane.queues.append(queue)
+        if not len(queue):
+            # Who had no work has saved up nothing.
+            queue.turn = max(queue.turn, self._turns)
+        self._arrivals += 1
+        queue.push(priority, self._arrivals, item)
+        self._queued += 1
+        # The place of a queue that is there already changes only if it has a more urgent item now.
+        if not queue.ticket or queue.first[1] == self._arrivals:
+            self._put_out(lane, queue)
+            self._place(host, lane)
+        return self._arrivals
+
+    def withdraw(self, host: Host, number: int, *, flow: Hashable = None) -> None:
+        """Take out an item that waits to begin."""
+        lane = self._lanes[host]
+        queue = lane.queue_of(flow)
+        assert queue is not None
+        queue.withdraw(number)
+        self._queued -= 1
+        self._put_out(lane, queue)
+        self._place(host, lane)
+
+    def leave(self, flow: Hashable) -> list[Item]:
+        """Take out everything of *flow* that waits to begin, and forget it."""
+        items: list[Item] = []
+        self._held.pop(flow, None)
+        for host in self.names():
+            lane = self._lanes[host]
+            queue = lane.queue_of(flow)
+            if queue is not None:
+                items += queue.clear()
+                self._put_out(lane, queue)
+                lane.queues.remove(queue)
+                self._place(host, lane)
+        self._queued -= len(items)
+        return items
+
+    def release(self, flow: Hashable) -> None:
+        """The queues of *flow* that `next` was told to hold take part again."""
+        for host, queue in self._held.pop(flow, ()):
+            queue.is_held = False
+            lane = self._lanes.get(host)
+            if lane is not None:
+                self._place(host, lane)
+
+    def ask(self, host: Host, item: Item, *, priority: float = 0) -> int:
+        """Let a request of what has begun wait for a slot of *host* alone, before those who have not begun.
+
+        Returns:
+            Its number, to `recant`.
+        """
+        lane = self._lane(host)
+        if lane.requests is None:
+            lane.requests = LaneQueue()
+        self._arrivals += 1
+        lane.requests.push(priority, self._arrivals, item)
+        if not lane.ticket:
+            self._place(host, lane)
+        return self._arrivals
+
+    def recant(self, host: Host, number: int) -> None:
+        """Take a request out that waits."""
+        lane = self._lanes[host]
+        assert lane.requests is not None
+        lane.requests.withdraw(number)
+        self._place(host, lane)
+
+    def next(
+        self,
+        now: float,
+        admit: Callable[[Host], float] | None = None,
+        hold: Callable[[Item], bool] | None = None,
+    ) -> tuple[Host, Item] | None:
         """Give a slot away.
 
         Args:
             now: When.
             admit: Asked for the host whose turn it is; seconds other than 0.0 let it rest for so long.
+            hold: Asked for an item that is to begin; ``True`` holds what its flow has there until `release`.
 
         Returns:
             The host and its item, now in flight; ``None``: no slot is free, or no lane can use one before `wake_at`.
         """
         self._wake(now)
-        while self.free > 0 and self._ready:
-            *_, ticket, host = heapq.heappop(self._ready)
-            lane = self._lanes.get(host)
-            if lane is None or lane.ticket != ticket:
-                continue
-            self._displace(lane)
+        while True:
+            queue: LaneQueue[Item] | None
+            if self._urgent:
+                ticket, host = self._urgent.popleft()
+                lane = self._lanes.get(host)
+                if lane is None or lane.ticket != ticket:
+                    continue
+                queue, lane.ticket = lane.requests, 0
+                assert queue is not None
+                begins = False
+            elif self._ready and self.free > 0 and self._asleep < _SLEEPERS * self._slots:
+                *_, ticket, host, queue = heapq.heappop(self._ready)
+                if queue.ticket != ticket:
+                    continue
+                lane = self._lanes[host]
+                self._put_out(lane, queue)
+                if hold is not None and hold(queue.first[2]):
+                    queue.is_held = True
+                    self._held.setdefault(queue.flow, []).append((host, queue))
+                    continue
+                begins = True
+            else:
+                return None
             if admit is not None and (wait := admit(host)):
                 self.pause(host, now + wait)
                 continue
-            return host, self._start(host, lane)
-        return None
+            return host, self._start(host, lane, queue, begins)
 
-    def _start(self, host: Host, lane: _Lane[Item]) -> Item:
-        _, _, item = heapq.heappop(lane.queue)
-        self._turns = max(self._turns, lane.turn)
-        lane.turn += 1
+    def _start(self, host: Host, lane: Lane[Item], queue: LaneQueue[Item], begins: bool) -> Item:
+        item = queue.pop()
         lane.in_flight += 1
-        self._queued -= 1
         self._in_flight += 1
+        if begins:
+            self._turns = max(self._turns, queue.turn)
+            queue.turn += 1
+            self._queued -= 1
+            self._active += 1
         self._place(host, lane)
         return item
 
-    def done(self, host: Host) -> None:
-        """A request of *host* that was not silent is over; first `revived`, if it was."""
+    def vacate(self, host: Host) -> None:
+        """A request of *host* is over; its download goes on."""
         lane = self._lanes[host]
         lane.in_flight -= 1
         self._in_flight -= 1
@@ -159,15 +264,44 @@ class Lanes(Generic[Host, Item]):
         if not lane.ticket:
             self._place(host, lane)
 
-    def stalled(self, host: Host) -> None:
-        """A request of *host* has fallen silent: its slot is lent to the others."""
-        self._lanes[host].lent += 1
+    def finish(self) -> None:
+        """A download that was neither asleep nor lent is over."""
+        self._active -= 1
+
+    def done(self, host: Host) -> None:
+        """A request of *host* that was not silent is over, and its download with it; first `revived`, if it was."""
+        self._active -= 1
+        self.vacate(host)
+
+    def sleep(self, home: Host) -> None:
+        """A download that began in the lane of *home* gives its slot up, and takes no request with it."""
+        lane = self._lane(home)
+        lane.asleep += 1
+        self._asleep += 1
+        self._active -= 1
+        if not lane.may_begin:
+            self._place(home, lane)
+
+    def wake(self, home: Host) -> None:
+        """A download that slept takes a slot back, free or not."""
+        lane = self._lanes[home]
+        lane.asleep -= 1
+        self._asleep -= 1
+        self._active += 1
+        self._place(home, lane)
+
+    def stalled(self, home: Host) -> None:
+        """The requests of a download of *home* have fallen silent: its slot is lent to the others."""
+        self._lane(home).lent += 1
         self._lent += 1
 
-    def revived(self, host: Host) -> None:
-        """A request of *host* that had fallen silent goes on, or is about to end."""
-        self._lanes[host].lent -= 1
+    def revived(self, home: Host) -> None:
+        """A download of *home* that had fallen silent goes on, or is about to end."""
+        lane = self._lanes[home]
+        lane.lent -= 1
         self._lent -= 1
+        if not lane.lent:
+            self._place(home, lane)
 
     def set_cap(self, host: Host, cap: int) -> None:
         """Change how many requests of *host* may be in flight; forgotten with its lane, and 0 stops it."""
@@ -191,60 +325,15 @@ class Lanes(Generic[Host, Item]):
             self._place(host, lane)
 
     def drop(self, host: Host) -> list[Item]:
-        """Take everything out that waits for *host*, in the order of its turns."""
+        """Take everything out that waits for *host*: its requests, then what has not begun, in the order of turns."""
         lane = self._lanes.get(host)
         if lane is None:
             return []
-        items = [item for _, _, item in sorted(lane.queue, key=lambda entry: entry[:2])]
+        items: list[Item] = []
+        for queue in lane.queues:
+            items += queue.clear()
         self._queued -= len(items)
-        lane.queue.clear()
+        if lane.requests is not None:
+            items = lane.requests.clear() + items
         self._place(host, lane)
         return items
-
-    def wake_at(self) -> float:
-        """When the first of the lanes that rest goes on; infinity: none rests."""
-        while self._resting and not self._is_current(*self._resting[0][1:]):
-            heapq.heappop(self._resting)
-        return self._resting[0][0] if self._resting else math.inf
-
-    def _is_current(self, ticket: int, host: Host) -> bool:
-        lane = self._lanes.get(host)
-        return lane is not None and lane.ticket == ticket
-
-    def _wake(self, now: float) -> None:
-        while self.wake_at() <= now:
-            _, _, host = heapq.heappop(self._resting)
-            lane = self._lanes[host]
-            lane.resume_at = -math.inf
-            self._place(host, lane)
-
-    def _place(self, host: Host, lane: _Lane[Item]) -> None:
-        """Put *lane* where it belongs: among those that rest, those that are ready, nowhere, or away."""
-        self._displace(lane)
-        if lane.resume_at > -math.inf:
-            lane.ticket = self._ticket()
-            heapq.heappush(self._resting, (lane.resume_at, lane.ticket, host))
-            if len(self._resting) > 2 * len(self._lanes) + _STALE:
-                self._resting = [entry for entry in self._resting if self._is_current(*entry[-2:])]
-                heapq.heapify(self._resting)
-        elif lane.queue and lane.in_flight < lane.cap:
-            lane.ticket = self._ticket()
-            lane.is_ready = True
-            self._startable += 1
-            heapq.heappush(self._ready, (lane.queue[0][0], lane.turn, lane.ticket, host))
-            if len(self._ready) > 2 * len(self._lanes) + _STALE:
-                self._ready = [entry for entry in self._ready if self._is_current(*entry[-2:])]
-                heapq.heapify(self._ready)
-        elif not lane.queue and not lane.in_flight:
-            del self._lanes[host]
-
-    def _displace(self, lane: _Lane[Item]) -> None:
-        """What heaps hold of *lane* is stale from now on."""
-        lane.ticket = 0
-        if lane.is_ready:
-            lane.is_ready = False
-            self._startable -= 1
-
-    def _ticket(self) -> int:
-        self._tickets += 1
-        return self._tickets

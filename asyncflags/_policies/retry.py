@@ -11,6 +11,7 @@ __all__ = [
     "RETRYABLE_STATUSES",
     "RETRY_AFTER_CAP",
     "http_date",
+    "is_refusal",
     "is_retryable",
     "parse_http_date",
     "parse_retry_after",
@@ -50,6 +51,17 @@ def is_retryable(error: DownloadError) -> bool:
     if isinstance(error, StatusError):
         return error.status in RETRYABLE_STATUSES
     return isinstance(error, TransportError)
+
+
+def is_refusal(status: int, retry_after: float | None) -> bool:
+    """Tell whether an answer says by itself that its host wants to be left in peace.
+
+    Args:
+        status: Of the answer; 429 says so (RFC 6585 section 4). A 503 alone may be about its URL, see
+            RFC 9110 section 15.6.4, and only who knows of others of that host can tell.
+        retry_after: Seconds that it asks to wait; with any passing error they are meant for the host.
+    """
+    return status == 429 or (retry_after is not None and status in RETRYABLE_STATUSES)
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:

@@ -21,6 +21,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from asyncflags._transports.base import ExchangeRequest, Resolve, ResponseStream, Room, Transport
+from asyncflags._transports.names import is_temporary
 from asyncflags.errors import (
     ConnectError,
     ConnectTimeout,
@@ -40,6 +41,7 @@ __all__ = ["AiohttpTransport"]
 _MAX_FIELD_BYTES = 65536
 _MAX_FIELDS = 512
 _KEEPALIVE_SECONDS = 30.0
+_LOOKING_UP = "while its name was looked up"
 
 
 class _MalformedBody(aiohttp.ClientPayloadError):
@@ -84,7 +86,14 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        rows = await self._resolve(host, port, family)
+        try:
+            rows = await self._resolve(host, port, family)
+        except asyncio.CancelledError as error:
+            # If it is the connect timeout that cancels, its message tells what it waited for.
+            error.add_note(_LOOKING_UP)
+            raise
+        if not rows:
+            raise socket.gaierror(socket.EAI_NONAME, "the resolver knows no address of it")
         return [
             ResolveResult(
                 hostname=host,
@@ -102,11 +111,13 @@ class _Resolver(AbstractResolver):
 
 
 class _Stream(ResponseStream):
-    __slots__ = ("_received", "_response", "http_version", "status")
+    __slots__ = ("_most", "_received", "_response", "http_version", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self._received = 0
+        # All that there is.
+        self._most = -1
         self.status = response.status
         version = response.version
         self.http_version = (version.major, version.minor) if version else (1, 1)
@@ -118,10 +129,13 @@ class _Stream(ResponseStream):
     def header(self, name: str) -> str | None:
         return self._response.headers.get(name)
 
+    def narrow(self, most: int) -> None:
+        self._most = most
+
     async def receive(self, room: Room) -> bytes:
         content = self._response.content
         try:
-            data = await content.readany()
+            data = await (content.readany() if self._most < 0 else content.read(self._most))
         except Exception as error:
             # aiohttp raises its error before it hands over what came earlier, which may be worth keeping.
             data = content._read_nowait(-1) if content._buffer else b""
@@ -193,6 +207,8 @@ class AiohttpTransport(Transport):
             limit=0,
             limit_per_host=0,
             resolver=_Resolver(self._resolve),
+            # What `resolve` is lent by remembers names; a second memory would outlive the first one's verdicts.
+            use_dns_cache=False,
             family=socket.AddressFamily(self._family),
             keepalive_timeout=_KEEPALIVE_SECONDS,
             ssl=self._ssl_context if self._ssl_context is not None else True,
@@ -302,14 +318,11 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
                 url=request.url,
             )
         case aiohttp.ClientConnectorDNSError():
-            reason = error.os_error.strerror or _short(error)
-            return DnsError(
-                f"the host name {host} does not resolve: {reason}; check its spelling and the network",
-                url=request.url,
-            )
+            return _dns_error(error.os_error, host, request)
         case aiohttp.ServerTimeoutError() | TimeoutError():
+            during = f", {_LOOKING_UP}" if _was_looking_up(error) else ""
             return ConnectTimeout(
-                f"no connection to {host} within {request.connect_timeout} seconds", url=request.url
+                f"no connection to {host} within {request.connect_timeout} seconds{during}", url=request.url
             )
         case aiohttp.ClientConnectorError():
             code = error.os_error.errno
@@ -327,3 +340,22 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
             return ConnectError(
                 f"the exchange with {host} failed: {type(error).__name__}: {_short(error)}", url=request.url
             )
+
+
+def _dns_error(error: OSError, host: str | None, request: ExchangeRequest) -> DnsError:
+    reason = error.strerror or _short(error)
+    if is_temporary(error):
+        message = f"the host name {host} could not be looked up: {reason}; the network may know it later"
+    else:
+        message = f"the host name {host} does not resolve: {reason}; check its spelling and the network"
+    return DnsError(message, temporary=is_temporary(error), url=request.url)
+
+
+def _was_looking_up(error: BaseException) -> bool:
+    """Whether a timeout cancelled the look-up of a name."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if _LOOKING_UP in getattr(cause, "__notes__", ()):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

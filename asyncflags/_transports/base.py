@@ -69,6 +69,13 @@ class ResponseStream(ABC):
     def header(self, name: str) -> str | None:
         """The first value of a header field, whatever the letters' case; ``None`` when it is absent."""
 
+    def narrow(self, most: int) -> None:  # noqa: B027 - a transport that fills the room it is lent has nothing to do
+        """Let `receive` hand over at most *most* bytes at once from now on, if the transport can.
+
+        Called while the rate is limited, when what is received at once has to be little. A transport that reads
+        into the room that it is lent need do nothing, since that is small then, too.
+        """
+
     @abstractmethod
     async def receive(self, room: Room) -> bytes | memoryview:
         """Return the next bytes of the body as sent, as soon as there are any; empty at its proven end.

@@ -16,7 +16,7 @@ from asyncflags._transports.base import ExchangeRequest
 from asyncflags._transports.mock import MockResponse, MockTransport
 from asyncflags.errors import ClosedError
 
-from .waiting import Gate, parts, settle_threads, step, until
+from .waiting import Gate, make_impatient, parts, settle_threads, step, until
 
 BODY = bytes(range(256)) * 2400
 """Three batches."""
@@ -134,11 +134,10 @@ def assert_idle(dl: AsyncDownloader, folder: Path) -> None:
     """Nothing of a download is left, and whatever stands under a name is whole."""
     engine = dl._ready()
     assert_whole(folder)
-    assert engine.slots._value == dl.limits.max_downloads
-    assert engine.hosts._lanes == {}
+    assert engine.hosts.is_quiet
     assert engine.names._active == set()
     assert dl.progress().active == ()
-    assert not dl._calls._tasks
+    assert not dl._opening.calls._tasks
 
 
 def assert_whole(folder: Path) -> None:
@@ -152,7 +151,7 @@ async def cancelled_after(
     steps: int, canceller: Canceller, dl: AsyncDownloader, folder: Path, work: Work
 ) -> bool:
     """Cancel *work* after so many steps of the loop; whether it had ended by itself before."""
-    bridges = (dl._disk, dl.threads)
+    bridges = (dl._opening.disk, dl.threads)
     canceller.start(work(dl, folder))
     for _ in range(steps + 1):
         await step(*bridges)
@@ -200,7 +199,7 @@ async def test_left_after_any_step_a_list_leaves_nothing(
         async with AsyncDownloader(transport=MockTransport(answer), limits=Limits(max_downloads=2)) as dl:
             async with dl.as_completed(urls, folder, durability=durability):
                 for _ in range(steps):
-                    await step(dl._disk)
+                    await step(dl._opening.disk)
             assert_idle(dl, folder)
 
 
@@ -213,7 +212,7 @@ async def test_closed_after_any_step_a_downloader_leaves_nothing(durability: Any
         single = asyncio.ensure_future(dl.download(url("large"), folder))
         many = asyncio.ensure_future(dl.download_many([url("a"), url("b")], folder))
         for _ in range(steps):
-            await step(dl._disk)
+            await step(dl._opening.disk)
         await dl.aclose()
         await asyncio.wait((single, many))
         for task in (single, many):
@@ -228,7 +227,7 @@ async def test_two_who_close_at_once_both_leave_nothing(tmp_path: Path) -> None:
             dl.download_many([url("large"), url("a"), url("b")], tmp_path / str(steps))
         )
         for _ in range(steps):
-            await step(dl._disk)
+            await step(dl._opening.disk)
         await asyncio.gather(dl.aclose(), dl.aclose())
         await asyncio.wait((many,))
         assert type(many.exception()) in (type(None), ClosedError)
@@ -244,6 +243,7 @@ async def test_cancelled_during_a_retry_it_leaves_nothing(
         folder.mkdir()
         async with AsyncDownloader(transport=MockTransport(flaky()), durability="rename") as dl:
             dl._ready().jitter = lambda: 0.0
+            make_impatient(dl._ready().hosts)
             ended = await cancelled_after(steps, Canceller(kind), dl, folder, download("small"))
             assert_idle(dl, folder)
         if ended:
@@ -288,7 +288,7 @@ async def test_control_comes_back_only_when_no_thread_works_any_more(
         assert not canceller.task.done()
         gate.opened.set()
         await asyncio.wait((canceller.task,))
-        settle_threads(dl._disk)
+        settle_threads(dl._opening.disk)
         assert canceller.noticed
         assert gate.held == 0
         assert_idle(dl, tmp_path)
@@ -342,7 +342,7 @@ async def test_waiting_for_a_slot_of_the_downloader_can_be_cancelled(tmp_path: P
     async with AsyncDownloader(transport=transport, limits=Limits(max_downloads=1)) as dl:
         first = asyncio.ensure_future(dl.fetch(url("a")))
         await until(lambda: bool(transport.requests))
-        await waits_for(dl, dl.fetch(url("b")), lambda: len(dl._calls._tasks) == 2)
+        await waits_for(dl, dl.fetch(url("b")), lambda: len(dl._opening.calls._tasks) == 2)
         assert len(transport.requests) == 1
         first.cancel()
         await asyncio.wait((first,))
@@ -355,7 +355,7 @@ async def test_waiting_for_a_slot_of_the_host_can_be_cancelled(tmp_path: Path) -
     async with AsyncDownloader(transport=transport, limits=Limits(max_connections_per_host=1)) as dl:
         first = asyncio.ensure_future(dl.fetch(url("a")))
         await until(lambda: bool(transport.requests))
-        await waits_for(dl, dl.fetch(url("b")), lambda: dl.progress().attempts == 2)
+        await waits_for(dl, dl.fetch(url("b")), lambda: dl.stats().queued == 1)
         first.cancel()
         await asyncio.wait((first,))
         assert_idle(dl, tmp_path)

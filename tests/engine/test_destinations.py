@@ -81,7 +81,7 @@ async def test_a_file_in_place_of_a_folder_is_an_error(dl: AsyncDownloader, tmp_
             await dl.download(URL, f"{tmp_path}/{dest}")
 
 
-@pytest.mark.parametrize("dest", ["", None, 5, b"bytes", object()], ids=repr)
+@pytest.mark.parametrize("dest", ["", None, 5, b"bytes", object()], ids=lambda dest: type(dest).__name__)
 async def test_what_is_no_destination_is_refused_before_anything_is_sent(dest: Any) -> None:
     transport = serving()
     async with AsyncDownloader(transport=transport) as dl:

@@ -178,7 +178,7 @@ def downloader(**options: object) -> AsyncDownloader:
 
 @pytest.fixture(autouse=True)
 def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "_WINDOW", 0.1)
+    monkeypatch.setattr(pace, "_WINDOW", 0.3)
 
 
 def test_every_fault_is_expected_to_end_in_some_way() -> None:

@@ -17,7 +17,7 @@ from asyncflags._storage.files import FileSink
 from asyncflags._transports.base import ExchangeRequest
 from asyncflags._transports.mock import MockResponse, MockTransport
 
-from .waiting import Gate, serving, until
+from .waiting import Gate, make_impatient, serving, until
 
 URL = "https://flags.example/fr.gif"
 QUICK = Timeout(connect=0.02, read=0.02)
@@ -146,8 +146,10 @@ async def test_waiting_for_the_host_s_slot_is_nobody_s_silence() -> None:
 
 
 async def test_a_pause_of_the_host_is_nobody_s_silence() -> None:
-    async with downloader(serving()) as dl:
-        dl._ready().hosts.pause(("https", "flags.example", 443), 0.1)
+    answers = [MockResponse(status=503), MockResponse(body=b"flag")]
+    transport = MockTransport(lambda request: answers.pop(0))
+    async with downloader(transport, retries=1, timeout=Timeout(connect=0.01, read=0.01)) as dl:
+        make_impatient(dl._ready().hosts, 0.1)
         assert (await dl.fetch(URL)).content == b"flag"
 
 

@@ -13,6 +13,8 @@ from asyncflags._transports.base import ExchangeRequest
 from asyncflags._transports.mock import MockResponse, MockTransport
 from asyncflags.testing.faulty import FaultyOrigin, body_for
 
+from .waiting import decisions
+
 SECRETS = {"headers": {"X-Token": "t", "Authorization": "Bearer b"}, "cookies": {"session": "s"}}
 FIRST = "https://flags.example/fr.gif"
 
@@ -178,7 +180,7 @@ async def test_a_redirect_is_told_with_secrets_hidden() -> None:
     transport = redirecting({FIRST + "?token=a": "/x?token=secret"})
     async with AsyncDownloader(transport=transport, on_event=events.append) as dl:
         await dl.fetch(FIRST + "?token=a")
-    (event,) = events
+    (event,) = decisions(events)
     assert (event.kind, event.url, event.detail) == (
         "redirected",
         FIRST + "?token=***",

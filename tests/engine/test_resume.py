@@ -17,7 +17,7 @@ from asyncflags.testing import ChangingEntity, FaultyOrigin, Origin
 from asyncflags.testing.faulty import FaultyRequest, body_for
 
 from .interrupted import eager, names, part_of, ranges_asked, record_of
-from .waiting import until
+from .waiting import decisions, until
 
 BODY = bytes(range(256)) * 2400
 """Two batches and a half."""
@@ -91,7 +91,7 @@ async def test_what_is_refused_is_told_and_asked_for_whole_at_once(
     async with eager(on_event=events.append) as dl:
         result = await dl.download(faulty.url + "/range/wrong-offset", tmp_path)
     assert result.attempts == 2
-    assert [event.kind for event in events] == ["retrying", "resume_refused"]
+    assert [event.kind for event in decisions(events)] == ["retrying", "resume_refused"]
     assert "from byte" in events[1].detail
     assert ranges_asked(faulty.requests)[2:] == [None]
 
@@ -159,7 +159,7 @@ async def test_pauses_begin_anew_after_progress(faulty: FaultyOrigin, tmp_path: 
         engine = dl._ready()
         engine.backoff, engine.jitter = Backoff(initial=0.002), lambda: 0.5
         await dl.download(faulty.url + "/file", tmp_path)
-    assert [(event.kind, event.seconds) for event in events] == [
+    assert [(event.kind, event.seconds) for event in decisions(events)] == [
         ("retrying", pause) for pause in (0.001, 0.002, 0.004, 0.001)
     ]
 

@@ -166,7 +166,7 @@ async def test_control_comes_back_with_the_part_only_when_no_thread_writes_any_m
         assert not canceller.task.done()
         gate.opened.set()
         await asyncio.wait((canceller.task,))
-        settle_threads(dl._disk)
+        settle_threads(dl._opening.disk)
         size = assert_resumable(tmp_path)
     assert size >= PIECE
     assert names(tmp_path) == ["a.part", "a.part.json"]
@@ -223,7 +223,7 @@ async def test_whole_bodies_that_wait_for_their_checkpoint_are_not_thrown_away(
         canceller.start(read_all("a", "b", "z")(dl, tmp_path))
         await until(lambda: [each.name for each in dl.progress().active] == ["z"])
         for _ in range(20):
-            await step(dl._disk)
+            await step(dl._opening.disk)
         canceller.cancel()
         await asyncio.wait((canceller.task,))
         assert_resumable(tmp_path)

@@ -17,6 +17,7 @@ from asyncflags.testing import FaultyOrigin, Origin
 from asyncflags.testing._faults.entities import Reply, versioned, with_fields
 
 from .segmenting import RULES, Dividing, SlowFile, body_of, serve, sha256, whole
+from .waiting import decisions
 
 BODY = body_of(40_000)
 
@@ -204,7 +205,7 @@ async def test_the_true_origin_that_throttles_each_connection_is_asked_over_seve
         await dl.client.download(url, tmp_path)
     assert whole(tmp_path) == body
     assert [request.status for request in origin.requests[:2]] == [200, 206]
-    assert dl.events == []
+    assert decisions(dl.events) == []
 
 
 async def test_memory_is_bounded_by_blocks_for_each_connection(origin: Origin, tmp_path: Path) -> None:

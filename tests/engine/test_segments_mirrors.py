@@ -16,7 +16,7 @@ from asyncflags.testing._resource import Answer, Representation, digest_field
 
 from .interrupted import names, record_of
 from .segmenting import Dividing, SlowFile, body_of, serve, sha256, whole
-from .waiting import until
+from .waiting import decisions, until
 
 BODY = body_of(40_000)
 OTHER = body_of(40_000, "other")
@@ -44,7 +44,7 @@ async def test_segments_come_from_several_sources_at_once(faulty: FaultyOrigin, 
     assert second.requests[0].headers.get("if-range") is None
     assert {request.headers.get("if-range") for request in second.requests[1:]} <= {'"v7"', None}
     assert all(request.headers.get("if-range") == '"v1"' for request in first.requests[1:])
-    assert dl.events == []
+    assert decisions(dl.events) == []
 
 
 async def test_without_checksum_or_digest_no_other_source_is_asked(

@@ -179,7 +179,7 @@ async def test_cancelled_in_mid_flight_it_keeps_what_came_and_asks_for_the_gaps_
         canceller.cancel()
         await asyncio.wait((canceller.task,))
         state = part_of(tmp_path / "file").read_bytes(), record_of(tmp_path / "file").read_bytes()
-        settle_threads(dl.client._disk)
+        settle_threads(dl.client._opening.disk)
         assert (part_of(tmp_path / "file").read_bytes(), record_of(tmp_path / "file").read_bytes()) == state
         assert dl.client.progress().active == ()
     record = read_record(str(record_of(tmp_path / "file")))
@@ -233,16 +233,16 @@ async def test_cancelled_after_any_step_no_thread_works_and_what_is_left_is_true
             canceller = Canceller(kind)
             canceller.start(dl.client.download("https://flags.example/file", folder))
             for _ in range(steps + 1):
-                await step(dl.client._disk)
+                await step(dl.client._opening.disk)
             if canceller.task.done():
                 break
             canceller.cancel()
             await asyncio.wait((canceller.task,))
             contents = {path.name: path.read_bytes() for path in folder.iterdir()}
-            settle_threads(dl.client._disk)
+            settle_threads(dl.client._opening.disk)
             assert {path.name: path.read_bytes() for path in folder.iterdir()} == contents
             assert_true(folder)
-            assert dl.client._ready().hosts._lanes == {}
+            assert dl.client._ready().hosts.is_quiet
             assert dl.client.progress().active == ()
     canceller.task.result()
     assert whole(folder) == LARGE
@@ -280,10 +280,10 @@ async def test_cancelled_after_any_while_no_thread_works_and_the_next_run_ends_w
             canceller.cancel()
             await asyncio.wait((canceller.task,))
             contents = {path.name: path.read_bytes() for path in folder.iterdir()}
-            settle_threads(dl.client._disk)
+            settle_threads(dl.client._opening.disk)
             assert {path.name: path.read_bytes() for path in folder.iterdir()} == contents
             engine = dl.client._ready()
-            assert engine.hosts._lanes == {}
+            assert engine.hosts.is_quiet
             assert engine.names._active == set()
             await dl.client.download(url, folder)
         assert whole(folder) == BODY

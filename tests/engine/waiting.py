@@ -5,15 +5,34 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from asyncflags import Event
+from asyncflags._engine.host_rules import HostRules
+from asyncflags._engine.hosts import Hosts
+from asyncflags._policies.backing_off import BackingOffRules
+from asyncflags._policies.backoff import Backoff
+from asyncflags._policies.circuits import CircuitRules
 from asyncflags._transports.mock import MockResponse, MockTransport
 from asyncflags.bridges.threads import ThreadBridge
 
 STUCK_SECONDS = 10.0
 """Nothing here takes longer unless it hangs."""
+
+
+def decisions(events: Iterable[Event]) -> list[Event]:
+    """What was decided on the way, the end of each download left out."""
+    return [event for event in events if event.kind not in ("finished", "failed")]
+
+
+def make_impatient(hosts: Hosts, initial: float = 0.0, **rules: Any) -> None:
+    """Let a host that refuses be asked again at once, or soon."""
+    back_off = BackingOffRules(pauses=Backoff(initial=initial))
+    circuit = CircuitRules(pauses=Backoff(initial=initial), patience=0.0)
+    chosen: dict[str, Any] = {"back_off": back_off, "circuit": circuit}
+    hosts.rules = HostRules(**(chosen | rules))
 
 
 class Gate:

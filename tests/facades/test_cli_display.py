@@ -14,13 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from asyncflags._cli.display import Pace, active_text, duration_text, estimate, progress_text, size_text
+from asyncflags._cli.display import (
+    Pace,
+    active_text,
+    duration_text,
+    estimate,
+    host_texts,
+    progress_text,
+    size_text,
+    waiting_text,
+)
 from asyncflags._cli.get import get
 from asyncflags._cli.live_bar import LiveBar, Picture
 from asyncflags._cli.options import make_plan
 from asyncflags._cli.running import Interruption
 from asyncflags._cli.screen import Screen
-from asyncflags._models import ActiveDownload, Progress
+from asyncflags._models import ActiveDownload, HostStats, Progress, Stats
 from asyncflags.testing import Origin
 
 from .shell import shell, started
@@ -43,10 +52,12 @@ def paced(*snapshots: Progress) -> Pace:
     return pace
 
 
-def drawn(progress: Progress, total: int | None, *, width: int = 80, color: bool = False) -> str:
+def drawn(
+    progress: Progress, total: int | None, stats: Stats | None = None, *, width: int = 80, color: bool = False
+) -> str:
     """What the live bar shows, without the control characters that move the cursor."""
     console = Console(file=io.StringIO(), width=width, force_terminal=color, legacy_windows=False)
-    console.print(Picture(lambda: progress, lambda: total))
+    console.print(Picture(lambda: progress, lambda: total, None if stats is None else lambda: stats))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -128,6 +139,105 @@ def test_the_bar_names_the_longest_running_and_fits_the_terminal() -> None:
 def test_a_name_cannot_steer_the_terminal() -> None:
     active = ActiveDownload("evil\x1b[2J\n.iso", 50, 100, 9.0)
     assert "evil?[2J?.iso" in drawn(at(10, 0, 0, 0, active), 1)
+
+
+def test_hosts_that_pause_are_told_the_longest_pause_first() -> None:
+    stats = Stats(
+        hosts=(
+            HostStats(origin="https://a.example", in_flight=9, level=24, requests_per_second=50.0),
+            HostStats(origin="http://c.example:8080", queued=3, is_open=True, resumes_in=2.1),
+            HostStats(origin="https://b.example", resumes_in=11.2, requests_per_second=9.0),
+        )
+    )
+    assert host_texts(stats) == (
+        "b.example asked for a pause, 12 s left",
+        "c.example:8080: connections fail, tried again in 3 s",
+        "a.example: 24 at once, 50 requests/s",
+    )
+
+
+def test_a_host_that_is_well_is_no_news() -> None:
+    well = HostStats(origin="https://a.example", in_flight=9, level=24, is_settled=True)
+    nobody_waits = HostStats(origin="https://b.example", is_open=True, cause="refused")
+    done = HostStats(origin="https://c.example", level=8, requests_per_second=5.0)
+    assert host_texts(Stats(hosts=(well, nobody_waits, done))) == ()
+
+
+def test_a_probe_under_way_and_long_pauses_read_well() -> None:
+    probed = HostStats(origin="https://a.example", in_flight=1, is_open=True)
+    slow = HostStats(origin="https://b.example", queued=1, level=1, requests_per_second=1.0)
+    asleep = HostStats(origin="https://c.example", resumes_in=299.5)
+    assert host_texts(Stats(hosts=(probed, slow, asleep))) == (
+        "c.example asked for a pause, 5:00 left",
+        "a.example: connections fail, tried again soon",
+        "b.example: 1 at once, 1 request/s",
+    )
+
+
+def test_of_many_hosts_three_are_told_and_the_others_counted() -> None:
+    hosts = tuple(HostStats(origin=f"https://{n}.example", resumes_in=float(n)) for n in range(1, 1201))
+    *_, last = lines = host_texts(Stats(hosts=hosts))
+    assert len(lines) == 3
+    assert last == "1198.example asked for a pause, 19:58 left (and 1,197 more hosts)"
+    assert host_texts(Stats(hosts=hosts[:4]))[-1].endswith("(and 1 more host)")
+
+
+@given(
+    st.lists(
+        st.builds(
+            HostStats,
+            origin=st.text(max_size=9),
+            queued=st.integers(0, 2),
+            level=st.integers(0, 64),
+            resumes_in=st.floats(0, 1e9),
+            requests_per_second=st.none() | st.floats(0.05, 1e4),
+            is_open=st.booleans(),
+        ),
+        max_size=6,
+    )
+)
+def test_whatever_the_hosts_do_it_is_told_in_three_lines(hosts: list[HostStats]) -> None:
+    assert len(host_texts(Stats(hosts=tuple(hosts)))) <= 3
+
+
+def test_what_is_waited_for_is_told_once_nothing_has_come_for_a_while() -> None:
+    stats = Stats(waiting_for="1 request to https://a.example (silent for 12 s)")
+    pace = paced(at(0), at(5, MEGABYTE, 1), at(14.9, MEGABYTE, 1))
+    assert waiting_text(stats, pace) is None
+    pace.add(at(17, MEGABYTE, 1))
+    assert waiting_text(stats, pace) == ("nothing for 12 s: 1 request to https://a.example (silent for 12 s)")
+    assert waiting_text(Stats(), pace) is None
+    pace.add(at(18, MEGABYTE + 1, 1))
+    assert waiting_text(stats, pace) is None
+
+
+def test_hosts_stand_between_the_bar_and_the_names() -> None:
+    active = ActiveDownload("a.iso", 50, 100, 9.0)
+    host = HostStats(origin="https://evil\x1b[2J.example", resumes_in=3.0)
+    lines = drawn(at(10, MEGABYTE, 3, 1, active), 8, Stats(hosts=(host,))).splitlines()
+    assert "4/8 files" in lines[0]
+    assert [line.rstrip() for line in lines[1:]] == [
+        "  evil?[2J.example asked for a pause, 3 s left",
+        "  50 % of 100 B  a.iso",
+    ]
+
+
+def test_the_bar_asks_for_the_hosts_twice_a_second_and_no_more() -> None:
+    asked: list[float] = []
+    now = 0.0
+
+    def stats() -> Stats:
+        asked.append(now)
+        return Stats(waiting_for="1 request to https://a.example")
+
+    picture = Picture(lambda: at(now), lambda: None, stats)
+    console = Console(file=io.StringIO(), width=80)
+    for tick in range(121):
+        now = tick / 10
+        console.print(picture)
+    assert len(asked) == 25
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count(": 1 request to https://a.example") == 21
 
 
 def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
 
 import pytest
@@ -273,32 +272,3 @@ class AgainstAModel(RuleBasedStateMachine):
 
 AgainstAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_against_a_model = AgainstAModel.TestCase
-
-
-def test_a_decision_does_not_look_at_every_host() -> None:
-    """A hundred times the hosts cost a few more comparisons and not a hundred times as many."""
-
-    class Counted(float):
-        comparisons = 0
-
-        def __lt__(self, other: float) -> bool:
-            Counted.comparisons += 1
-            return float(self) < float(other)
-
-        def __neg__(self) -> Counted:
-            return Counted(-float(self))
-
-    def comparisons(hosts: int) -> float:
-        source = random.Random(1)
-        lanes: Lanes[int, int] = Lanes(slots=4, cap=4, read_ahead=10**6)
-        for number in range(2 * hosts):
-            lanes.add(number % hosts, number, priority=Counted(source.random()))
-        Counted.comparisons = 0
-        for _ in range(100):
-            given = lanes.next(0.0)
-            assert given is not None
-            lanes.done(given[0])
-        return Counted.comparisons / 100
-
-    few, many = comparisons(100), comparisons(10_000)
-    assert few > 0 and many < 4 * few
