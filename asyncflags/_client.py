@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, TypeVarTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, TypeVarTuple, Unpack, cast
 
 from asyncflags._engine.feeding import as_request
 from asyncflags._engine.journaling import JournalUse
@@ -48,7 +48,8 @@ class AsyncDownloader:
 
     Args:
         limits: How much happens at once.
-        transport: Makes the exchanges instead of aiohttp; closed with the downloader.
+        transport: Makes the exchanges; closed with the downloader. ``"aiohttp"``: all of them go through an
+            `aiohttp.ClientSession`; ``None``: those that need a proxy do, and the others take a faster way.
         session: An `aiohttp.ClientSession` to use, with its own connections, headers and cookies. Not closed.
         ssl_context: For https; ``None``: certificates are verified against the system's authorities.
         family: `socket.AF_INET` or `socket.AF_INET6` to use only that one; 0: both.
@@ -70,7 +71,7 @@ class AsyncDownloader:
         self,
         *,
         limits: Limits | None = None,
-        transport: Transport | None = None,
+        transport: Transport | Literal["aiohttp"] | None = None,
         session: aiohttp.ClientSession | None = None,
         ssl_context: ssl.SSLContext | None = None,
         family: int = 0,

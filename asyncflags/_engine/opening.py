@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from asyncflags._engine.bandwidth import Bandwidth
 from asyncflags._engine.credentials import Credentials, read_netrc
@@ -43,7 +44,7 @@ class Plans:
     """
 
     limits: Limits | None
-    transport: Transport | None
+    transport: Transport | Literal["aiohttp"] | None
     session: aiohttp.ClientSession | None
     ssl_context: ssl.SSLContext | None
     family: int
@@ -56,7 +57,10 @@ class Plans:
 
     def __post_init__(self) -> None:
         other = self.ssl_context is not None or self.family
-        if self.transport is not None and (self.session is not None or other):
+        if isinstance(self.transport, str):
+            if self.transport != "aiohttp":
+                raise ValueError(f'transport is a Transport, "aiohttp" or None, not {self.transport!r}')
+        elif self.transport is not None and (self.session is not None or other):
             raise ValueError("transport replaces session, ssl_context and family: give either it or them")
         if self.session is not None and other:
             raise ValueError(
@@ -104,7 +108,7 @@ class Opening:
             plans = self._plans
             self.bandwidth.start(asyncio.get_running_loop())
             self._engine = Engine(
-                plans.transport or _new_transport(self.lookups.resolve, plans),
+                self._transport(),
                 self.disk,
                 self.limits,
                 self.tally,
@@ -130,6 +134,26 @@ class Opening:
                     self._needs_netrc = False
         return engine
 
+    def _transport(self) -> Transport:
+        """What the client was given, or the fast lane wherever that is enough."""
+        plans, resolve = self._plans, self.lookups.resolve
+        if plans.transport is not None and not isinstance(plans.transport, str):
+            return plans.transport
+        other = partial(_on_aiohttp, resolve, plans)
+        if plans.transport is not None or plans.session is not None:
+            return other()
+        from asyncflags._transports.choosing import ChoosingTransport
+        from asyncflags._transports.wire import WireTransport
+        from asyncflags._transports.wire_connecting import default_context
+
+        plain = WireTransport(
+            resolve,
+            ssl_context=plans.ssl_context,
+            make_context=partial(self.disk.run, default_context),
+            family=plans.family,
+        )
+        return ChoosingTransport(plain, other)
+
     def stats(self) -> Stats:
         """How the hosts stand; nothing before the first use and after the end."""
         engine = self._engine
@@ -152,15 +176,14 @@ class Opening:
         if engine is not None:
             closers += [run.stop for run in engine.runs]
         transport = engine.transport if engine is not None else self._plans.transport
-        if transport is not None:
+        if transport is not None and not isinstance(transport, str):
             closers.append(transport.aclose)
         closers += [self.disk.aclose, self.lookups.aclose, self.threads.aclose, self.processes.aclose]
         await close_in_order(closers)
 
 
-def _new_transport(resolve: Resolve, plans: Plans) -> Transport:
-    """The transport of a client that was given none."""
-    # Imported here, so that a client with a transport of its own, and the package, load no aiohttp.
+def _on_aiohttp(resolve: Resolve, plans: Plans) -> Transport:
+    # Imported here, so that who does not need it loads no aiohttp.
     from asyncflags._transports.aiohttp import AiohttpTransport
 
     return AiohttpTransport(

@@ -109,7 +109,7 @@ class ClientOptions(DownloadOptions, total=False):
     """The keywords of `AsyncDownloader`, for what makes one: its own, and the defaults of every download."""
 
     limits: Limits | None
-    transport: Transport | None
+    transport: Transport | Literal["aiohttp"] | None
     session: aiohttp.ClientSession | None
     ssl_context: ssl.SSLContext | None
     family: int

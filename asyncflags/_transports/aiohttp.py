@@ -21,11 +21,10 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from asyncflags._transports.base import ExchangeRequest, Resolve, ResponseStream, Room, Transport
-from asyncflags._transports.names import is_temporary
+from asyncflags._transports.names import dns_error
 from asyncflags.errors import (
     ConnectError,
     ConnectTimeout,
-    DnsError,
     DownloadError,
     InvalidUrl,
     ProtocolError,
@@ -318,7 +317,9 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
                 url=request.url,
             )
         case aiohttp.ClientConnectorDNSError():
-            return _dns_error(error.os_error, host, request)
+            unresolved = dns_error(host, error.os_error)
+            unresolved.url = request.url
+            return unresolved
         case aiohttp.ServerTimeoutError() | TimeoutError():
             during = f", {_LOOKING_UP}" if _was_looking_up(error) else ""
             return ConnectTimeout(
@@ -340,15 +341,6 @@ def _translated(error: Exception, request: ExchangeRequest) -> DownloadError:
             return ConnectError(
                 f"the exchange with {host} failed: {type(error).__name__}: {_short(error)}", url=request.url
             )
-
-
-def _dns_error(error: OSError, host: str | None, request: ExchangeRequest) -> DnsError:
-    reason = error.strerror or _short(error)
-    if is_temporary(error):
-        message = f"the host name {host} could not be looked up: {reason}; the network may know it later"
-    else:
-        message = f"the host name {host} does not resolve: {reason}; check its spelling and the network"
-    return DnsError(message, temporary=is_temporary(error), url=request.url)
 
 
 def _was_looking_up(error: BaseException) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 
-__all__ = ["is_temporary"]
+from asyncflags.errors import DnsError
+
+__all__ = ["dns_error", "is_temporary"]
 
 # Not every system knows all of them (RFC 3493 section 6.1, and EAI_NODATA and EAI_ADDRFAMILY before it).
 _DEFINITE = frozenset(
@@ -30,3 +32,13 @@ def is_temporary(error: OSError) -> bool:
             of too many open files, and passes as well.
     """
     return not (isinstance(error, socket.gaierror) and error.errno in _DEFINITE)
+
+
+def dns_error(host: str | None, error: OSError) -> DnsError:
+    """What a look-up of *host* that failed with *error* is to the caller."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if is_temporary(error):
+        message = f"the host name {host} could not be looked up: {reason}; the network may know it later"
+    else:
+        message = f"the host name {host} does not resolve: {reason}; check its spelling and the network"
+    return DnsError(message, temporary=is_temporary(error))

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from asyncflags._transports.base import AddressInfo, Resolve
+from asyncflags._transports.names import dns_error
 from asyncflags._transports.wire_origins import Origin
 from asyncflags._transports.wire_racing import NoConnection, connect_first, in_order
 from asyncflags.errors import ConnectError, ConnectTimeout, DnsError, DownloadError, TlsError
@@ -166,7 +167,7 @@ class Connector:
         except (TimeoutError, DownloadError):
             raise
         except OSError as error:
-            raise _unresolved(origin, error.strerror or _short(error)) from error
+            raise dns_error(origin.host, error) from error
         except UnicodeError as error:
             # What getaddrinfo says of a name whose parts are too long or empty.
             raise _unresolved(origin, _short(error)) from error

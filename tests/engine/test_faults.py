@@ -90,7 +90,7 @@ FAILS: dict[str, type[errors.DownloadError]] = {
     "/stall-in-body": errors.ReadTimeout,
     "/stall-after-length-known-zero-bytes": errors.ReadTimeout,
     "/drip": errors.TooSlow,
-    "/interim-endless": errors.ReadTimeout,
+    "/interim-endless": errors.ProtocolError,
     "/endless-body": errors.BodyTooLarge,
     "/endless-body-close": errors.BodyTooLarge,
     "/endless-headers": errors.ProtocolError,
