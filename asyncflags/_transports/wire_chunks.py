@@ -14,10 +14,12 @@ from asyncflags.errors import ProtocolError
 
 __all__ = ["ChunkReader"]
 
+# Groups are not possessive, which early releases of Python 3.11 misread where they are nested; nothing here can be matched
+# in two ways, so nothing is tried twice either.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+"
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)((?:" + _EXTENSION + rb")*+)\r\n")
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)((?:" + _EXTENSION + rb")*)\r\n")
 _TRAILER = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*+\r\n")
 _UNFINISHED_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}+(?:[ \t]*+(?:;[\t -~\x80-\xff]*+)?)?\r?\Z")
 _UNFINISHED_TRAILER = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t -~\x80-\xff]*+)?)?\r?\Z")
