@@ -14,8 +14,8 @@ from asyncflags.errors import ProtocolError
 
 __all__ = ["ChunkReader"]
 
-# Groups are not possessive, which early releases of Python 3.11 misread where they are nested; nothing here can be matched
-# in two ways, so nothing is tried twice either.
+# Groups are not possessive, which early releases of Python 3.11 misread where they are nested. Nothing here can be
+# matched in two ways, so nothing is tried twice either.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
