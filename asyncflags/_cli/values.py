@@ -67,7 +67,13 @@ class WholeOrAuto(Kind):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | Literal["auto"]:
-        return "auto" if value == "auto" else self._number.convert(value, param, ctx)
+        if value == "auto":
+            return "auto"
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor 'auto'", param, ctx)
+        return self._number.convert(value, param, ctx)
 
 
 class Seconds(Kind):

@@ -55,7 +55,7 @@ def refused(*arguments: str) -> Result:
         (["get", "-j", "0", URL], "-j/--jobs: must be at least 1, not 0"),
         (["get", "-j", "many", URL], "-j/--jobs: 'many' is not a whole number"),
         (["get", "--per-host", "-1", URL], "--per-host: must be at least 1, not -1"),
-        (["get", "--per-host", "most", URL], "--per-host: 'most' is not a whole number"),
+        (["get", "--per-host", "most", URL], "--per-host: 'most' is neither a whole number nor 'auto'"),
         (["get", "--rate", "often", URL], "--rate: 'often' is no rate of requests: write 5/s, 30/m or 100/h"),
         (["get", "--rate", "0/s", URL], "--rate: '0/s' is no rate of requests"),
         (["get", "--rate", "5/w", URL], "--rate: '5/w' is no rate of requests"),
