@@ -18,7 +18,7 @@ from asyncflags._storage.trouble import storage_error, unusable_name
 from asyncflags.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from asyncflags._engine.options import Options
     from asyncflags._models import Request
@@ -179,38 +179,39 @@ class Names:
             StorageError: Another download has it.
         """
         key = folded(path)
-        beside = _beside(path)
+        names = (key, *_beside(key))
         # Names that are not given to the letter do not note their part files, so these are looked for here.
-        is_beside = any(key.endswith(end) and key.removesuffix(end) in self._active for end in _ENDINGS)
-        if is_beside or not all(self._is_free(name, run) for name in (key, *beside)):
+        is_beside = key.endswith(_ENDINGS)
+        if (
+            is_beside and any(key.endswith(end) and key.removesuffix(end) in self._active for end in _ENDINGS)
+        ) or not self._are_free(names, run):
             raise StorageError(
                 f"two downloads of this run have the same path {path}; give each its own", path=path
             )
-        self._parts_taken = self._parts_taken or key.endswith(_ENDINGS)
+        self._parts_taken = self._parts_taken or is_beside
         self._exact.add(path)
-        for name in (key, *beside):
-            self._active.add(name)
-            if run is not None:
+        self._active.update(names)
+        if run is not None:
+            for name in names:
                 run.add(name)
 
     def release(self, path: str) -> None:
         """The download of *path* has ended; only its run remembers it."""
-        self._active.discard(folded(path))
+        key = folded(path)
+        self._active.discard(key)
         if path in self._exact:
             self._exact.remove(path)
-            self._active.difference_update(_beside(path))
+            self._active.difference_update(_beside(key))
 
-    def _is_free(self, key: str, run: NameClaims | None) -> bool:
-        return key not in self._active and (run is None or key not in run)
+    def _are_free(self, keys: Sequence[str], run: NameClaims | None) -> bool:
+        return self._active.isdisjoint(keys) and (run is None or not any(key in run for key in keys))
 
     def _first_free(self, path: str, run: NameClaims | None, first: int) -> int:
         """The lowest free number, in a number of looks that grows with its logarithm."""
 
         def free(number: int) -> bool:
-            name = _numbered_path(path, number)
-            return self._is_free(folded(name), run) and (
-                not self._parts_taken or all(self._is_free(each, run) for each in _beside(name))
-            )
+            key = folded(_numbered_path(path, number))
+            return self._are_free((key, *_beside(key)) if self._parts_taken else (key,), run)
 
         if free(first):
             return first
@@ -230,9 +231,9 @@ class Names:
 _ENDINGS = (PART_SUFFIX, RECORD_SUFFIX)
 
 
-def _beside(path: str) -> tuple[str, ...]:
-    """What stands beside *path* while it is downloaded."""
-    return tuple(folded(path + ending) for ending in _ENDINGS)
+def _beside(key: str) -> tuple[str, str]:
+    """What stands beside the path of *key* while it is downloaded; nothing composes with a full stop."""
+    return key + PART_SUFFIX, key + RECORD_SUFFIX
 
 
 def _numbered_path(path: str, number: int) -> str:

@@ -252,6 +252,8 @@ def relative_parts(path: str) -> tuple[str, ...]:
         UnsafePath: It is empty, absolute, has a drive letter, a NUL, an empty component or one of dots and
             spaces alone, such as ``..``.
     """
+    if _PLAIN.fullmatch(path):
+        return (path,)
     components = re.split(r"[/\\]", path)
     reason = _unsafe_reason(path, components)
     parts = tuple(component for component in components if component != ".")
